@@ -1,0 +1,98 @@
+"""The one list of what we add to Lotus's wire. Go ignores members that it does not know; absent means a stock peer.
+
+Members: ``WorkerInfo.WorkerID``; ``WorkerInfo.Resources.{PreCommit1Max, PreCommit1HoldMax, PreCommit2Max, Commit2Max,
+ForceP2FromLocalP1}``; ``WorkerStats.Sched`` (`WorkerSched`); ``WorkerJob.Sched`` (`JobSched`).
+Methods: see `METHODS`; a stock peer answers them with -32601.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+#: Struct name → members of ours in it.
+MEMBERS: Final[dict[str, frozenset[str]]] = {
+    "WorkerInfo": frozenset({"WorkerID"}),
+    "WorkerResources": frozenset(
+        {"PreCommit1Max", "PreCommit1HoldMax", "PreCommit2Max", "Commit2Max", "ForceP2FromLocalP1"}
+    ),
+    "WorkerStats": frozenset({"Sched"}),
+    "WorkerJob": frozenset({"Sched"}),
+}
+
+#: Methods of ours: on the worker, on the miner (``Filecoin.`` before each).
+METHODS: Final[dict[str, frozenset[str]]] = {
+    "worker": frozenset({"AbortCall"}),
+    "miner": frozenset({"SealingAbortForce", "SealingQueue"}),
+}
+
+
+class WireCaps(Struct, frozen=True):
+    """A worker's caps as they count now, and where they come from (``flags``, ``MaxConcurrent``, ``config``)."""
+
+    PreCommit1Max: int = 0
+    PreCommit1HoldMax: int = 0
+    PreCommit2Max: int = 0
+    Commit2Max: int = 0
+    ForceP2FromLocalP1: bool = False
+    Source: str = ""
+
+
+class Rest(Struct, frozen=True):
+    """A task type that a worker rests from: next trial (RFC 3339) and why."""
+
+    Task: str = ""
+    Until: str = ""
+    LastError: str = ""
+
+
+class WorkerSched(Struct, frozen=True):
+    """How our scheduler sees a worker (``WorkerStats.Sched``).
+
+    ``Carried`` = bound + preparing + running, by task type; ``Preparing`` and ``Running`` are parts of it. ``Held`` counts
+    the sectors of the P1 hold, ``HeldFailed`` those of them that failed for good. ``LastSeen`` RFC 3339.
+    """
+
+    ID: str = ""
+    Number: int = 0
+    URL: str = ""
+    BuiltIn: bool = False
+    Stock: bool = False
+    Carried: dict[str, int] = msgspec.field(default_factory=dict)
+    Preparing: dict[str, int] = msgspec.field(default_factory=dict)
+    Running: dict[str, int] = msgspec.field(default_factory=dict)
+    Held: int = 0
+    HeldFailed: int = 0
+    Caps: WireCaps = WireCaps()
+    Rests: list[Rest] = msgspec.field(default_factory=list)
+    Drain: bool = False
+    Online: bool = True
+    LastSeen: str = ""
+
+
+class JobSched(Struct, frozen=True):
+    """How our scheduler sees a job (``WorkerJob.Sched``): its task, the worker's lasting id, times RFC 3339."""
+
+    TaskID: str = ""
+    WorkerID: str = ""
+    MainTask: str = ""
+    Queued: str = ""
+    Bound: str = ""
+    Attempts: int = 0
+
+
+class QueuedJob(Struct, frozen=True):
+    """A task that waits (``SealingQueue``): in queue order, ``NotBefore`` empty if it may start now."""
+
+    TaskID: str = ""
+    Miner: int = 0
+    Sector: int = 0
+    Task: str = ""
+    Priority: int = 0
+    Queued: str = ""
+    NotBefore: str = ""
+    Attempts: int = 0
+    LastError: str = ""
+    Reason: str = ""
