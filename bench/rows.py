@@ -34,7 +34,7 @@ def table(title: str, rows: Sequence[Row]) -> str:
 def wall(argv: Sequence[str], env: dict[str, str] | None = None) -> float:
     """Seconds of one run of a command with its output in a pipe."""
     start = time.perf_counter()
-    subprocess.run(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+    subprocess.run(argv, env=env, capture_output=True, check=True)
     return time.perf_counter() - start
 
 
