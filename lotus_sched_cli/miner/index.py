@@ -1,0 +1,467 @@
+"""The sector index: which path holds which files, and where new ones may go (Lotus ``storage/paths/index.go``).
+
+Lotus's rules to the letter (lotus-wire.md §6.2). Everything is answered from memory; what changes is stored before it
+is acknowledged and told to the scheduler as events. After a restart of the miner, paths and declarations come back
+from the store unconfirmed: a path is out of selection until it is attached again, and what its worker has not
+declared again by the time it registers is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from lotus_sched_cli.core.events import (
+    ALL_TYPES,
+    Event,
+    FilesDeclared,
+    FilesDropped,
+    PathAttached,
+    PathDetached,
+    PathReported,
+    PathSpec,
+)
+from lotus_sched_cli.core.proofs import space
+from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FILE_TYPES_BY_NAME, FileType, PathType, SectorId
+from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.lotus.types import Decl, FsStat, HealthReport, SectorID, SectorStorageInfo, StorageInfo
+
+from .alerts import Alerts
+from .clock import Clock
+from .records import PathRow
+from .store import Store
+
+log = get("stores")
+
+#: A path whose last report is older than this takes nothing new.
+SKIPPED_HEARTBEAT: Final = 50.0
+
+
+class Owners(Protocol):
+    """Who serves a path (miner/workers.py)."""
+
+    def owners(self, path_id: str, netlocs: frozenset[str]) -> frozenset[str]: ...
+
+
+class NoOwners:
+    def owners(self, path_id: str, netlocs: frozenset[str]) -> frozenset[str]:
+        return frozenset()
+
+
+@dataclass(slots=True)
+class Path:
+    """A path as it is known. ``beat`` is the time of the last heartbeat; ``attached`` since this process started."""
+
+    info: StorageInfo
+    stat: FsStat = field(default_factory=FsStat)
+    beat: float = -math.inf
+    error: str = ""
+    attached: bool = False
+    owners: frozenset[str] = frozenset()
+
+    @property
+    def netlocs(self) -> frozenset[str]:
+        return frozenset(urlsplit(u).netloc for u in self.info.URLs or ())
+
+
+@dataclass(slots=True)
+class Files:
+    """What one path holds of one sector; ``confirmed`` are the types declared since this process started."""
+
+    types: FileType = FileType.NONE
+    primary: FileType = FileType.NONE
+    confirmed: FileType = FileType.NONE
+    by: str | None = None
+
+
+class SectorIndex:
+    """Paths, declarations and their rules. ``emit`` takes the scheduler's events, ``makers`` the workers on a sector."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        emit: Callable[[Event], None],
+        owners: Owners | None = None,
+        makers: Callable[[SectorId], frozenset[str]] = lambda sector: frozenset(),
+        alerts: Alerts | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._emit = emit
+        self._owners: Owners = owners or NoOwners()
+        self._makers = makers
+        self._alerts = alerts or Alerts()
+        self.paths: dict[str, Path] = {}
+        self._sectors: dict[SectorId, dict[str, Files]] = {}
+        self._on_path: dict[str, set[SectorId]] = {}
+
+    # -- start ---------------------------------------------------------------------------------------------------
+
+    async def restore(self) -> None:
+        """Paths and declarations of the last run, unconfirmed: nothing is laid on them before they attach again."""
+        for row in await self._store.paths():
+            info = msgspec.json.decode(row.info, type=StorageInfo)
+            stat = msgspec.json.decode(row.stat, type=FsStat) if row.stat else FsStat()
+            path = self.paths[row.id] = Path(info, stat)
+            path.owners = self._owners.owners(row.id, path.netlocs)
+            self._emit(PathAttached(_spec(path), 0, stat.Capacity or None))
+            self._emit(PathReported(row.id, 0, "not heard of since the miner started"))
+        for entry in await self._store.declarations():
+            files = self._sectors.setdefault(entry.sector, {}).setdefault(entry.path_id, Files(by=entry.by))
+            files.types |= entry.type
+            if entry.primary:
+                files.primary |= entry.type
+            self._on_path.setdefault(entry.path_id, set()).add(entry.sector)
+        for sector, on in self._sectors.items():
+            for path_id, files in on.items():
+                if path_id in self.paths:
+                    self._tell(path_id, sector, files)
+
+    async def drop_unconfirmed(self, worker_id: str) -> int:
+        """A worker has registered: what its own paths did not declare again is gone. Returns how many sectors."""
+        gone: list[tuple[str, SectorId, FileType]] = []
+        for path_id, path in self.paths.items():
+            if worker_id not in path.owners:
+                continue
+            for sector in self._on_path.get(path_id, ()):
+                files = self._sectors[sector][path_id]
+                if stale := files.types & ~files.confirmed:
+                    gone.append((path_id, sector, stale))
+        for path_id, sector, types in gone:
+            log.warning(f"files of {sector} ({_names(types)}) on {path_id} were not declared again, dropped")
+            await self.drop_sector(path_id, sector, types)
+        return len(gone)
+
+    # -- paths ---------------------------------------------------------------------------------------------------
+
+    async def attach(self, info: StorageInfo, stat: FsStat) -> None:
+        """`StorageAttach`: a new path, or a merge into one that is known (URLs appended, the rest replaced)."""
+        info = self._clean(info)
+        known = self.paths.get(info.ID)
+        if known is None:
+            path = self.paths[info.ID] = Path(info, stat)
+            log.info(f"New sector storage: {info.ID}", place="paths/index.go:181")
+        else:
+            path = known
+            urls = list(path.info.URLs or ())
+            urls += [u for u in info.URLs or () if u not in urls]
+            path.info = msgspec.structs.replace(info, URLs=urls)
+        first = not path.attached
+        if first:
+            path.attached = True
+            path.stat, path.beat, path.error = stat, self._clock(), ""
+        path.owners = self._owners.owners(info.ID, path.netlocs)
+        self._emit(PathAttached(_spec(path), stat.Available if first else None, path.stat.Capacity or None))
+        if first:
+            self._emit(PathReported(info.ID, stat.Available))
+        if known is None:
+            for sector in self._on_path.get(info.ID, ()):
+                self._tell(info.ID, sector, self._sectors[sector][info.ID])
+        await self._keep(path)
+
+    async def _keep(self, path: Path) -> None:
+        writes = self._store.writes()
+        info, stat = msgspec.json.encode(path.info), msgspec.json.encode(path.stat)
+        writes.path(PathRow(path.info.ID, info, stat, self._clock()))
+        await writes.commit()
+
+    def _clean(self, info: StorageInfo) -> StorageInfo:
+        """Bad URLs are refused, unknown file types dropped with an alert, as in Lotus."""
+        for url in info.URLs or ():
+            try:
+                parts = urlsplit(url)
+            except ValueError:
+                parts = None
+            if parts is None or not parts.scheme or not parts.netloc:
+                raise RpcError(1, f"failed to parse url {url}: invalid URL")
+        kept: dict[str, list[str]] = {}
+        bad: list[str] = []
+        for member in ("AllowTypes", "DenyTypes"):
+            names = getattr(info, member) or []
+            kept[member] = [n for n in names if n in FILE_TYPES_BY_NAME]
+            bad += [n for n in names if n not in FILE_TYPES_BY_NAME]
+        alert = self._alerts.kind("sector-index", f"pathconf-{info.ID}")
+        if bad:
+            self._alerts.raise_(
+                alert, {"error": f"unknown sector file type {bad[0]!r}", "path": info.ID, "types": bad}
+            )
+        return msgspec.structs.replace(info, **kept)
+
+    async def detach(self, path_id: str, url: str) -> None:
+        """`StorageDetach`: one URL of several goes, or the path with all its declarations."""
+        path = self.paths.get(path_id)
+        if path is None:
+            raise RpcError(1, f"storage '{path_id}' isn't registered")
+        urls = list(path.info.URLs or ())
+        if len(urls) > 1:
+            if url in urls:
+                log.warning(f"Dropping storage path {path_id} URL {url}")
+                await self._set_urls(path, [u for u in urls if u != url])
+            return
+        if urls and urls[0] != url:
+            raise RpcError(
+                1,
+                f"not dropping path, requested and index urls don't match ('{url}' != '{urls[0]}')",
+            )
+        log.warning(f"Dropping storage path {path_id}")
+        for sector in list(self._on_path.get(path_id, ())):
+            self._forget(path_id, sector, ALL_TYPES)
+        del self.paths[path_id]
+        self._emit(PathDetached(path_id))
+        writes = self._store.writes()
+        writes.delete_path(path_id)
+        await writes.commit()
+
+    async def moved(self, worker_paths: Iterable[str], old_netloc: str) -> None:
+        """A worker came back at another address: its paths no longer answer at the old one."""
+        for path_id in worker_paths:
+            path = self.paths.get(path_id)
+            if path is None:
+                continue
+            urls = [u for u in path.info.URLs or () if urlsplit(u).netloc != old_netloc]
+            if urls and len(urls) != len(path.info.URLs or ()):
+                await self._set_urls(path, urls)
+
+    async def _set_urls(self, path: Path, urls: list[str]) -> None:
+        path.info = msgspec.structs.replace(path.info, URLs=urls)
+        self._reown(path)
+        await self._keep(path)
+
+    def reown(self) -> None:
+        """Workers came, went, or told their paths: say anew who serves what."""
+        for path in self.paths.values():
+            self._reown(path)
+
+    def _reown(self, path: Path) -> None:
+        owners = self._owners.owners(path.info.ID, path.netlocs)
+        if owners != path.owners:
+            path.owners = owners
+            self._emit(PathAttached(_spec(path), None, path.stat.Capacity or None))
+
+    def report(self, path_id: str, report: HealthReport) -> None:
+        """`StorageReportHealth`. Reports live in memory: after a restart the next one tells."""
+        path = self.paths.get(path_id)
+        if path is None:
+            raise RpcError(1, f"health report for unknown storage: {path_id}")
+        path.stat, path.error, path.beat = report.Stat, report.Err, self._clock()
+        self._emit(PathReported(path_id, max(0, report.Stat.Available), report.Err))
+
+    def info(self, path_id: str) -> StorageInfo:
+        """`StorageInfo`."""
+        path = self.paths.get(path_id)
+        if path is None:
+            raise RpcError(1, "sector store not found")
+        return path.info
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    async def declare(self, path_id: str, sector: SectorId, types: int, primary: bool) -> None:
+        """`StorageDeclareSector`: idempotent; ``primary`` only ever becomes true."""
+        kinds = FileType(types) & ALL_TYPES
+        if not kinds:
+            return
+        files = self._sectors.setdefault(sector, {}).setdefault(path_id, Files())
+        self._on_path.setdefault(path_id, set()).add(sector)
+        new = kinds & ~files.types
+        changed = new | (kinds & ~files.primary if primary else FileType.NONE)
+        files.types |= kinds
+        files.confirmed |= kinds
+        if primary:
+            files.primary |= kinds
+        if new:
+            files.by = self._maker(path_id, sector) or files.by
+        if not changed:
+            return
+        if path_id in self.paths:
+            self._emit(FilesDeclared(path_id, sector, changed, primary, files.by))
+        writes = self._store.writes()
+        writes.declare(path_id, sector, changed, primary=primary, by=files.by)
+        await writes.commit()
+
+    async def drop_sector(self, path_id: str, sector: SectorId, types: int) -> None:
+        """`StorageDropSector`: also when nothing was declared."""
+        gone = self._forget(path_id, sector, FileType(types) & ALL_TYPES)
+        if gone:
+            writes = self._store.writes()
+            writes.undeclare(path_id, sector, gone)
+            await writes.commit()
+
+    def _forget(self, path_id: str, sector: SectorId, types: FileType) -> FileType:
+        on = self._sectors.get(sector, {})
+        files = on.get(path_id)
+        if files is None:
+            return FileType.NONE
+        gone = files.types & types
+        files.types &= ~types
+        files.primary &= ~types
+        files.confirmed &= ~types
+        if not files.types:
+            del on[path_id]
+            self._on_path[path_id].discard(sector)
+            if not on:
+                self._sectors.pop(sector, None)
+        if gone and path_id in self.paths:
+            self._emit(FilesDropped(path_id, sector, gone))
+        return gone
+
+    def _tell(self, path_id: str, sector: SectorId, files: Files) -> None:
+        for primary, kinds in ((True, files.primary), (False, files.types & ~files.primary)):
+            if kinds:
+                self._emit(FilesDeclared(path_id, sector, kinds, primary, files.by))
+
+    def _maker(self, path_id: str, sector: SectorId) -> str | None:
+        path = self.paths.get(path_id)
+        if path is None:
+            return None
+        if len(path.owners) == 1:
+            return next(iter(path.owners))
+        makers = path.owners & self._makers(sector)
+        return next(iter(makers)) if len(makers) == 1 else None
+
+    def find(self, sector: SectorId, types: int, size: int, fetch: bool) -> list[SectorStorageInfo]:
+        """`StorageFindSector`."""
+        kinds = FileType(types) & ALL_TYPES
+        here = self._sectors.get(sector, {})
+        found: list[SectorStorageInfo] = []
+        sources: list[Path] = []
+        for path_id, files in here.items():
+            path = self.paths.get(path_id)
+            matching = files.types & kinds
+            if path is None or not matching:
+                continue
+            sources.append(path)
+            weight = path.info.Weight * len(matching.each())
+            found.append(_located(path, sector, types, weight, bool(files.primary & kinds)))
+        random.shuffle(found)
+        if not fetch:
+            return found
+        need = space(kinds, size, PathType.SEALING) if size else 0
+        limited = all(p.info.AllowTo for p in sources)
+        allowed = {group for p in sources for group in p.info.AllowTo or ()}
+        have = {p.info.ID for p in sources}
+        for path in self.paths.values():
+            info = path.info
+            if info.ID in have or not info.CanSeal or not self._usable(path, need, sector.miner):
+                continue
+            if not (_allowed_types(info) & kinds):
+                continue
+            if limited and not allowed.intersection(info.Groups or ()):
+                continue
+            found.append(_located(path, sector, types, 0, False))
+        return found
+
+    def best_alloc(self, types: int, size: int, path_type: str, miner: int) -> list[StorageInfo]:
+        """`StorageBestAlloc`: where new files may go, best first. Raises RpcError if nowhere."""
+        if path_type not in (PathType.SEALING, PathType.STORAGE):
+            raise ValueError(f"unexpected pathType: {path_type}")
+        kind = PathType(path_type)
+        need = space(FileType(types) & ALL_TYPES, size, kind)
+        fit = [
+            path
+            for path in self.paths.values()
+            if (path.info.CanSeal if kind is PathType.SEALING else path.info.CanStore)
+            and self._usable(path, need, miner)
+        ]
+        if not fit:
+            raise RpcError(1, "no good path found")
+        fit.sort(key=lambda p: p.stat.Available * p.info.Weight, reverse=True)
+        return [path.info for path in fit]
+
+    def _usable(self, path: Path, need: int, miner: int) -> bool:
+        if self._clock() - path.beat > SKIPPED_HEARTBEAT or path.error or path.stat.Available < need:
+            return False
+        allow, deny = _miners(path.info.AllowMiners), _miners(path.info.DenyMiners)
+        return (not allow or miner in allow) and miner not in deny
+
+    # -- views ---------------------------------------------------------------------------------------------------
+
+    def listed(self) -> dict[str, list[Decl]]:
+        """`StorageList`: every path with what it holds."""
+        out: dict[str, list[Decl]] = {}
+        for path_id in self.paths:
+            out[path_id] = [
+                Decl(s.miner, s.number, int(self._sectors[s][path_id].types))
+                for s in self._on_path.get(path_id, ())
+            ]
+        return out
+
+    def holders(self, sector: SectorId) -> Mapping[str, Files]:
+        """Path id → files; only paths that are known."""
+        return {p: f for p, f in self._sectors.get(sector, {}).items() if p in self.paths}
+
+
+# -- helpers -------------------------------------------------------------------------------------------------------
+
+
+def _spec(path: Path) -> PathSpec:
+    info = path.info
+    return PathSpec(
+        id=info.ID,
+        owners=path.owners,
+        can_seal=info.CanSeal,
+        can_store=info.CanStore,
+        weight=info.Weight,
+        groups=frozenset(info.Groups or ()),
+        allow_to=frozenset(info.AllowTo or ()),
+        allow_types=_allowed_types(info),
+        allow_miners=_miners(info.AllowMiners),
+        deny_miners=_miners(info.DenyMiners),
+    )
+
+
+def _allowed_types(info: StorageInfo) -> FileType:
+    allow = _types(info.AllowTypes) if info.AllowTypes else ALL_TYPES
+    return allow & ~_types(info.DenyTypes)
+
+
+def _types(names: Sequence[str] | None) -> FileType:
+    out = FileType.NONE
+    for name in names or ():
+        out |= FILE_TYPES_BY_NAME.get(name, FileType.NONE)
+    return out
+
+
+def _miners(addresses: Sequence[str] | None) -> frozenset[int]:
+    return frozenset(int(a[2:]) for a in addresses or () if a[:2] in ("t0", "f0") and a[2:].isdigit())
+
+
+def _located(path: Path, sector: SectorId, types: int, weight: int, primary: bool) -> SectorStorageInfo:
+    info = path.info
+    bases = list(info.URLs or ())
+    kind = quote(_type_text(types), safe="")
+    return SectorStorageInfo(
+        ID=info.ID,
+        URLs=[f"{base.rstrip('/')}/{kind}/{sector}" for base in bases],
+        BaseURLs=bases,
+        Weight=weight,
+        CanSeal=info.CanSeal,
+        CanStore=info.CanStore,
+        Primary=primary,
+        AllowTypes=info.AllowTypes,
+        DenyTypes=info.DenyTypes,
+        AllowMiners=info.AllowMiners,
+        DenyMiners=info.DenyMiners,
+    )
+
+
+def _type_text(types: int) -> str:
+    """Lotus's text of a type set; for more than one type it is no folder name, and Lotus's URLs are as wrong."""
+    name = FILE_TYPE_NAMES.get(FileType(types)) if 0 <= types < 64 else None
+    return name or f"<unknown {types} [{' '.join(FILE_TYPE_NAMES[t] for t in FileType(types & 63).each())}]>"
+
+
+def _names(types: FileType) -> str:
+    return ", ".join(FILE_TYPE_NAMES[t] for t in types.each())
+
+
+def as_sector(ref: SectorID) -> SectorId:
+    return SectorId(ref.Miner, ref.Number)
