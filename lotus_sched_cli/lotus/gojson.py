@@ -108,7 +108,9 @@ def kind(value: Any) -> Kind:
         return "bool"
     if isinstance(value, int | float):
         return "number"
-    return {str: "string", list: "array", dict: "object"}.get(type(value), "object")
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
 
 
 def format_float(number: float) -> str:
@@ -139,7 +141,9 @@ def _fit(value: Any, type_: Any) -> Any:
     if isinstance(value, list) and origin in (list, tuple, set, frozenset):
         args = get_args(type_)
         if origin is tuple and Ellipsis not in args:
-            return [_fit(v, t) for v, t in zip(value, args, strict=False)] if len(value) == len(args) else value
+            return (
+                [_fit(v, t) for v, t in zip(value, args, strict=False)] if len(value) == len(args) else value
+            )
         return [_fit(v, args[0]) for v in value]
     if isinstance(value, dict) and origin is dict:
         return {k: _fit(v, get_args(type_)[1]) for k, v in value.items()}

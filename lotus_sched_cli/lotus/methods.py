@@ -12,10 +12,41 @@ from typing import Any, Final, NamedTuple
 from . import extras
 from .extras import QueuedJob
 from .types import (
-    AddressConfig, Alert, APIVersion, CallError, CallID, Cid, CommitBatchRes, Decl, FsStat, HealthReport, NumAssignerMeta,
-    PieceDealInfo, PieceInfo, PoStProof, PostSectorChallenge, PreCommitBatchRes, Range, ReplicaUpdateOut, SchedDiag,
-    SealedRef, SectorCids, SectorID, SectorInfo, SectorLocation, SectorLocks, SectorOffset, SectorRef, SectorStorageInfo,
-    StorageInfo, StoragePath, UInt, WindowPoStResult, WorkerInfo, WorkerJob, WorkerStats,
+    AddressConfig,
+    Alert,
+    APIVersion,
+    CallError,
+    CallID,
+    Cid,
+    CommitBatchRes,
+    Decl,
+    FsStat,
+    HealthReport,
+    NumAssignerMeta,
+    PieceDealInfo,
+    PieceInfo,
+    PoStProof,
+    PostSectorChallenge,
+    PreCommitBatchRes,
+    Range,
+    ReplicaUpdateOut,
+    SchedDiag,
+    SealedRef,
+    SectorCids,
+    SectorID,
+    SectorInfo,
+    SectorLocation,
+    SectorLocks,
+    SectorOffset,
+    SectorRef,
+    SectorStorageInfo,
+    StorageInfo,
+    StoragePath,
+    UInt,
+    WindowPoStResult,
+    WorkerInfo,
+    WorkerJob,
+    WorkerStats,
 )  # fmt: skip
 
 
@@ -84,7 +115,9 @@ def _bytes(go: str) -> Param:
     return Param(bytes | None, go)
 
 
-def _m(name: str, perm: str, params: tuple[Param, ...] = (), result: Any = _NULL, go: str = "Null") -> MethodSpec:
+def _m(
+    name: str, perm: str, params: tuple[Param, ...] = (), result: Any = _NULL, go: str = "Null"
+) -> MethodSpec:
     return MethodSpec(name, perm, params, result, go, channel=go == "<-chan struct{}")
 
 
@@ -125,14 +158,30 @@ _RETURNS: Final = (
 
 _INDEX: Final = (
     _m("StorageAddLocal", "admin", (_STR,)),
-    _m("StorageAttach", "admin", (Param(StorageInfo, "storiface.StorageInfo"), Param(FsStat, "fsutil.FsStat"))),
+    _m(
+        "StorageAttach",
+        "admin",
+        (Param(StorageInfo, "storiface.StorageInfo"), Param(FsStat, "fsutil.FsStat")),
+    ),
     _m("StorageAuthVerify", "read", (_STR,), list[str], "[]auth.Permission"),
-    _m("StorageBestAlloc", "admin", (_TYPES, _SIZE, _PATH_TYPE, _ACTOR), list[StorageInfo], "[]storiface.StorageInfo"),
+    _m(
+        "StorageBestAlloc",
+        "admin",
+        (_TYPES, _SIZE, _PATH_TYPE, _ACTOR),
+        list[StorageInfo],
+        "[]storiface.StorageInfo",
+    ),
     _m("StorageDeclareSector", "admin", (_ID, _SECTOR, _TYPES, _BOOL)),
     _m("StorageDetach", "admin", (_ID, _STR)),
     _m("StorageDetachLocal", "admin", (_STR,)),
     _m("StorageDropSector", "admin", (_ID, _SECTOR, _TYPES)),
-    _m("StorageFindSector", "admin", (_SECTOR, _TYPES, _SIZE, _BOOL), list[SectorStorageInfo], "[]storiface.SectorStorageInfo"),
+    _m(
+        "StorageFindSector",
+        "admin",
+        (_SECTOR, _TYPES, _SIZE, _BOOL),
+        list[SectorStorageInfo],
+        "[]storiface.SectorStorageInfo",
+    ),
     _m("StorageGetLocks", "admin", (), SectorLocks, "storiface.SectorLocks"),
     _m("StorageInfo", "admin", (_ID,), StorageInfo, "storiface.StorageInfo"),
     _m("StorageList", "admin", (), dict[str, list[Decl]], "map[storiface.ID][]storiface.Decl"),
@@ -257,7 +306,9 @@ def _table(side: str, *groups: tuple[MethodSpec, ...]) -> dict[str, MethodSpec]:
     ours = extras.METHODS[side]
     specs = [spec for group in groups for spec in group]
     return {
-        s.name: s if s.name not in ours else MethodSpec(s.name, s.perm, s.params, s.result, s.go_result, ours=True)
+        s.name: s
+        if s.name not in ours
+        else MethodSpec(s.name, s.perm, s.params, s.result, s.go_result, ours=True)
         for s in specs
     }
 

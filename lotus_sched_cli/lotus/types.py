@@ -15,19 +15,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ..core.tasks import AcquireMode, FileType, PathType, SectorId, TaskType
-from .extras import JobSched, WorkerSched
+from lotus_sched_cli.core.tasks import SectorId
 
-__all__ = [
-    "MINER_API_VERSION", "NIL_UUID", "UNSET", "WORKER_API_VERSION", "ZERO_TIME",
-    "APIVersion", "AcquireMode", "AddressConfig", "Alert", "AlertEvent", "AlertType", "CallError", "CallID", "Cid",
-    "CommitBatchRes", "Decl", "FileType", "FsStat", "HealthReport", "Header", "JobSched", "LocalStorageMeta", "NumAssignerMeta",
-    "PathType", "PieceDealInfo", "PieceInfo", "PoStProof", "PostSectorChallenge", "PreCommitBatchRes", "Range", "ReplicaUpdateOut",
-    "Resources", "SchedDiag", "SchedInfo", "SchedRequest", "SealSeed", "SealTicket", "SealedRef", "SectorCids", "SectorID",
-    "SectorInfo", "SectorLocation", "SectorLock", "SectorLocks", "SectorLog", "SectorOffset", "SectorPiece", "SectorRef",
-    "SectorStorageInfo", "StorageConfig", "StorageInfo", "StorageLocalPath", "StoragePath", "TaskType", "UInt",
-    "WindowPoStResult", "WorkerInfo", "WorkerJob", "WorkerResources", "WorkerSched", "WorkerStats",
-]  # fmt: skip
+from .extras import JobSched, WorkerSched
 
 MINER_API_VERSION: Final = 0x010500
 WORKER_API_VERSION: Final = 0x010700
