@@ -105,7 +105,9 @@ class FakeMiner:
     async def WorkerConnect(self, url: str) -> None:
         self.seen.append((url, rpc.caller()))
 
-    async def ReturnSealCommit1(self, call: types.CallID, out: bytes | None, err: types.CallError | None) -> None:
+    async def ReturnSealCommit1(
+        self, call: types.CallID, out: bytes | None, err: types.CallError | None
+    ) -> None:
         self.seen.append((call, len(out or b""), err))
 
     async def ComputeDataCid(self, size: int, reader: Reader) -> types.PieceInfo:
@@ -131,10 +133,12 @@ class Running:
         self.token = auth.sign(SECRET, auth.ALL)
 
 
-async def start(miner: Any, table: methods.Table = methods.MINER, **options: Any) -> tuple[Running, web.AppRunner]:
+async def start(
+    miner: Any, table: methods.Table = methods.MINER, **options: Any
+) -> tuple[Running, web.AppRunner]:
     server = rpc.RpcServer(table, miner, auth.LocalVerifier(SECRET), methods.MINER_ALIASES, **options)
     app = web.Application()
-    server.attach(app)
+    server.attach(app, grace=0)
     app.router.add_route("*", "/{path:.*}", rpc.not_found)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from .conftest import records, rpc_pairs
 
 from lotus_sched_cli.lotus import gojson, methods, types
 from lotus_sched_cli.lotus.rpc.streams import ReaderStream
+
+from .conftest import records, rpc_pairs
 
 pytestmark = pytest.mark.captures
 
@@ -40,7 +41,9 @@ def test_every_recorded_call_of_miner_and_worker_survives_our_types(captures: Pa
                 continue
             if request.get("id") != answer.get("id"):
                 continue  # a few records of s22 pair a request with its neighbour's answer
-            name = {"rpc.discover": "Discover"}.get(request["method"], request["method"].removeprefix("Filecoin."))
+            name = {"rpc.discover": "Discover"}.get(
+                request["method"], request["method"].removeprefix("Filecoin.")
+            )
             is_miner = pair[0] == "miner"
             table = methods.MINER if is_miner else methods.WORKER
             spec = table[name]
@@ -61,7 +64,9 @@ def test_every_recorded_call_of_miner_and_worker_survives_our_types(captures: Pa
 
 
 @pytest.mark.parametrize("side", ["miner", "worker"])
-def test_our_table_has_every_method_of_lotus_s_description_with_its_parameters(captures: Path, side: str) -> None:
+def test_our_table_has_every_method_of_lotus_s_description_with_its_parameters(
+    captures: Path, side: str
+) -> None:
     table = methods.MINER if side == "miner" else methods.WORKER
     described = json.loads((captures / "openrpc" / f"{side}.json").read_text())["methods"]
     for method in described:
@@ -71,7 +76,10 @@ def test_our_table_has_every_method_of_lotus_s_description_with_its_parameters(c
 
 
 def test_sectorstore_and_storage_json_of_real_repos_are_read(captures: Path) -> None:
-    for file in [*(captures / "repo" / "paths").glob("*.json"), *(captures / "repo").glob("*/*sectorstore.json")]:
+    for file in [
+        *(captures / "repo" / "paths").glob("*.json"),
+        *(captures / "repo").glob("*/*sectorstore.json"),
+    ]:
         assert _again(json.loads(file.read_text()), types.LocalStorageMeta) == json.loads(file.read_text())
     for file in (captures / "repo").glob("*/storage.json"):
         assert _again(json.loads(file.read_text()), types.StorageConfig) == json.loads(file.read_text())

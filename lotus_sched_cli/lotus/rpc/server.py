@@ -82,6 +82,8 @@ class RpcServer:
         self._max_body = max_body
         self._ping_seconds = ping_seconds
         self._sockets: set[_Socket] = set()
+        self._posts: set[asyncio.Task[Any]] = set()
+        self._idle: asyncio.Event | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """``/rpc/v0`` (POST and WebSocket) and ``/rpc/streams/v0/push/{uuid}`` (HEAD and POST)."""
@@ -90,19 +92,26 @@ class RpcServer:
             *(web.route(r.method, r.path, self._guarded(r.handler)) for r in self.streams.routes()),
         ]
 
-    def attach(self, app: web.Application) -> None:
-        """Add the routes to an app, and close WebSockets and held streams when it shuts down."""
+    def attach(self, app: web.Application, *, grace: float = 3.0) -> None:
+        """Add the routes to an app, and `close` with it."""
         app.add_routes(self.routes())
 
         async def stop(_: web.Application) -> None:
-            await self.close()
+            await self.close(grace)
 
         app.on_shutdown.append(stop)
 
-    async def close(self) -> None:
-        """Close every WebSocket and held stream; calls that run are cancelled."""
+    async def close(self, grace: float = 3.0) -> None:
+        """Close every WebSocket and held stream; calls by POST get ``grace`` seconds to end, then are cancelled."""
         self.streams.close()
         await asyncio.gather(*(s.close() for s in list(self._sockets)), return_exceptions=True)
+        self._idle = asyncio.Event()
+        if self._posts:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._idle.wait()
+        for task in list(self._posts):
+            task.cancel()
 
     async def authorize(self, request: web.Request) -> CallerInfo | None:
         """Who sent this request; None for a bad token, to be answered by `unauthorized`.
@@ -158,8 +167,19 @@ class RpcServer:
             elif token and perms is not None:
                 who = CallerInfo(perms, who.remote, token)
             body = b""
-        answer = await self.engine.handle_body(body, who, self.streams.decode)
+        answer = await self._run(body, who)
         return web.Response(status=answer.status, body=answer.body, headers=_JSON)
+
+    async def _run(self, body: bytes, who: CallerInfo) -> Answer:
+        task = asyncio.current_task()
+        assert task is not None
+        self._posts.add(task)
+        try:
+            return await self.engine.handle_body(body, who, self.streams.decode)
+        finally:
+            self._posts.discard(task)
+            if self._idle is not None and not self._posts:
+                self._idle.set()
 
     async def _try(self, token: str) -> frozenset[str] | None:
         try:
