@@ -87,6 +87,8 @@ class Commit1:
 
 @dataclass(frozen=True, slots=True)
 class Commit2:
+    """``c1_out`` as JSON text."""
+
     c1_out: bytes
 
 

@@ -46,6 +46,8 @@ class PreCommit2Done(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Commit1Done(Answer):
+    """``out`` is the JSON text as it came (tens of megabytes at 32 GiB), handed on to Commit2 as it is."""
+
     out: bytes
 
 

@@ -1,0 +1,188 @@
+"""What the pipeline waits for, carried out: the chain, proofs, timers, the removal of files. Each ends in an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from lotus_sched_cli.core.pipeline import Sector
+from lotus_sched_cli.core.pipeline import actions as act
+from lotus_sched_cli.core.pipeline import events as ev
+from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.lotus import logs
+
+from .chain import BAD_PROOF, Chain
+from .store import Store
+from .timers import Timers
+
+log = logs.get("sectors")
+
+#: Proofs that are verified at once: each takes a core for a while.
+VERIFYING_AT_ONCE = 2
+
+
+class Asks:
+    """``do`` starts an action; ``answer`` is called once with its event. A failure answers AskFailed."""
+
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        remove_files: Callable[[SectorId], Awaitable[None]],
+        timers: Timers,
+        answer: Callable[[int, ev.SectorEvent], None],
+    ) -> None:
+        self._store = store
+        self._chain = chain
+        self._remove_files = remove_files
+        self._timers = timers
+        self._answer = answer
+        self._verifying = asyncio.Semaphore(VERIFYING_AT_ONCE)
+        self.running: set[asyncio.Task[Any]] = set()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.running)
+
+    async def stop(self) -> None:
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside everything else; an error is logged, not lost."""
+        task = asyncio.create_task(_logged(work))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        return task
+
+    def after(self, seconds: float, event: asyncio.Event) -> None:
+        """Set the event then."""
+        asyncio.get_running_loop().call_later(seconds, event.set)
+
+    def do(self, sector: Sector, action: act.Action) -> None:
+        number = sector.id.number
+        match action:
+            case act.WaitUntil(turn, at):
+                self._timers.at(at, self._answer, number, ev.TimeUp(turn))
+            case act.AskTicket(turn, lookback):
+                epoch = self._chain.head() - lookback
+                self._answer(number, ev.TicketReady(turn, self._chain.ticket(sector.id, epoch), epoch))
+            case act.AskSeed(turn, epoch, ready_at):
+                self._timers.at(
+                    self._chain.time_of(ready_at),
+                    self._answer,
+                    number,
+                    ev.SeedReady(turn, self._chain.seed(sector.id, epoch), epoch),
+                )
+            case act.SendPreCommit(turn, expiration):
+                self._ask(number, turn, self._send_precommit(sector.clone(), turn, expiration))
+            case act.SendCommit(turn):
+                self._ask(number, turn, self._send_commit(sector.clone(), turn))
+            case act.WaitMessage(turn, cid):
+                self._ask(number, turn, self._message(number, turn, cid))
+            case act.AskChain(turn):
+                self._ask(number, turn, self._look(sector.id, turn))
+            case act.CheckProof(turn):
+                self._ask(number, turn, self._check(sector.clone(), turn))
+            case act.RemoveFiles(turn):
+                self._ask(number, turn, self._remove(sector.id, turn))
+            case _:
+                raise TypeError(f"no way to do {action}")
+
+    def _ask(self, number: int, turn: int, work: Coroutine[Any, Any, ev.SectorEvent | None]) -> None:
+        async def ask() -> None:
+            try:
+                event = await work
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                log.warn(f"sector {number}: {error}", sector=str(number))
+                event = ev.AskFailed(turn, str(error))
+            if event is not None:
+                self._answer(number, event)
+
+        self.spawn(ask())
+
+    async def _send_precommit(self, sector: Sector, turn: int, expiration: int) -> ev.SectorEvent:
+        assert sector.comm_r is not None and sector.comm_d is not None
+        cid, info = await self._chain.send_precommit(
+            sector.id,
+            sector.proof,
+            comm_r=sector.comm_r,
+            comm_d=sector.comm_d,
+            ticket_epoch=sector.ticket_epoch,
+            expiration=expiration,
+        )
+        return ev.Sent(turn, cid, info)
+
+    async def _send_commit(self, sector: Sector, turn: int) -> ev.SectorEvent:
+        proof, given = await self._proof(sector)
+        cid = await self._chain.send_commit(
+            sector.id,
+            sector.proof,
+            proof=proof,
+            ticket_epoch=sector.ticket_epoch,
+            seed_epoch=sector.seed_epoch,
+            **given,
+        )
+        return ev.Sent(turn, cid)
+
+    async def _check(self, sector: Sector, turn: int) -> ev.SectorEvent:
+        proof, given = await self._proof(sector)
+        async with self._verifying:
+            valid = await self._chain.verify(sector.id, sector.proof, proof=proof, **given)
+        return ev.ProofChecked(turn, proof, valid, "" if valid else BAD_PROOF)
+
+    async def _proof(self, sector: Sector) -> tuple[bytes, dict[str, Any]]:
+        given = {
+            "ticket": sector.ticket,
+            "seed": sector.seed,
+            "comm_d": sector.comm_d,
+            "comm_r": sector.comm_r,
+            "pieces": sector.pieces,
+        }
+        return await self._store.kept(sector.id.number, "proof") or b"", given
+
+    async def _message(self, number: int, turn: int, cid: str) -> ev.SectorEvent | None:
+        row = await self._chain.message(cid)
+        if row is None:
+            return ev.MessageFailed(turn, f"message {cid} is not known to the chain")
+        event: ev.SectorEvent
+        if row.exit_code == 0:
+            event = ev.Landed(turn, row.included_at, self._chain.tipset(row.included_at))
+        else:
+            text = f"{row.kind} message failed, exit code {row.exit_code}: {row.error}"
+            event = ev.MessageFailed(turn, text, bad_proof=row.error == BAD_PROOF)
+        self._timers.at(self._chain.time_of(row.lands_at), self._answer, number, event)
+        return None
+
+    async def _look(self, sector: SectorId, turn: int) -> ev.SectorEvent:
+        seen = await self._chain.sector(sector)
+        return ev.OnChain(
+            turn,
+            precommit_epoch=seen.precommit_epoch,
+            comm_r=seen.comm_r,
+            proven=seen.proven,
+            precommit_message=seen.precommit_message,
+            commit_message=seen.commit_message,
+        )
+
+    async def _remove(self, sector: SectorId, turn: int) -> ev.SectorEvent:
+        try:
+            await self._remove_files(sector)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            return ev.RemovalFailed(turn, str(error))
+        return ev.FilesRemoved(turn)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        log.error(f"{error}", exc=error)

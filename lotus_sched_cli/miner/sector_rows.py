@@ -1,0 +1,80 @@
+"""Sectors between memory, store and wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lotus_sched_cli.core.pipeline import LogEntry, Sector
+from lotus_sched_cli.lotus.types import (
+    Cid,
+    PieceInfo,
+    SealSeed,
+    SealTicket,
+    SectorInfo,
+    SectorLog,
+    SectorPiece,
+)
+
+from .chain import SectorOnChain
+from .records import LogRow, SectorRow
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Sector)
+
+
+def to_row(sector: Sector) -> SectorRow:
+    return SectorRow(
+        id=sector.id,
+        proof=sector.proof,
+        state=sector.state.value,
+        created_at=sector.created_at,
+        entered_at=sector.entered_at,
+        retry_at=sector.retry_at,
+        last_error=sector.last_error,
+        body=_encoder.encode(sector),
+    )
+
+
+def from_row(row: SectorRow) -> Sector:
+    return _decoder.decode(row.body)
+
+
+def log_row(entry: LogEntry) -> LogRow:
+    return LogRow(entry.at, entry.kind, entry.message, entry.trace)
+
+
+def status(
+    sector: Sector, *, log: list[LogRow], proof: bytes | None, on_chain: SectorOnChain | None
+) -> SectorInfo:
+    """``SectorsStatus``'s answer. ``on_chain`` None: not asked for, or the chain does not know the sector."""
+    extra: dict[str, Any] = {}
+    if on_chain is not None and on_chain.proven:
+        extra = {
+            "Activation": on_chain.activation,
+            "Expiration": on_chain.expiration,
+            "OnTime": on_chain.expiration,
+        }
+    return SectorInfo(
+        SectorID=sector.id.number,
+        State=sector.state.value,
+        CommD=_cid(sector.comm_d),
+        CommR=_cid(sector.comm_r),
+        Proof=proof if sector.has_proof else None,
+        Deals=[0 for _ in sector.pieces],
+        Pieces=[SectorPiece(PieceInfo(piece.size, Cid(piece.cid)), None) for piece in sector.pieces],
+        Ticket=SealTicket(sector.ticket, sector.ticket_epoch),
+        Seed=SealSeed(sector.seed, sector.seed_epoch),
+        PreCommitMsg=_cid(sector.precommit_message),
+        CommitMsg=_cid(sector.commit_message),
+        Retries=sector.invalid_proofs,
+        LastErr=sector.last_error,
+        Log=[SectorLog(line.kind, int(line.at), line.trace, line.message) for line in log],
+        SealProof=sector.proof,
+        **extra,
+    )
+
+
+def _cid(text: str | None) -> Cid | None:
+    return None if text is None else Cid(text)

@@ -1,0 +1,449 @@
+"""The pipeline's driver: owns the sectors, stores each step, then carries it out.
+
+One sector works on one event at a time; sectors do not wait for each other. A step is tried on a copy, stored in one
+transaction with its log, the tasks that it adds and the task that it ends, and only then becomes the sector. If the store
+cannot take it (a full disk), the event waits and is tried again.
+
+Order at start, by the daemon: ``load``, then dispatch takes up the stored tasks, then ``start``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from uuid import UUID, uuid5
+
+from lotus_sched_cli.core.pipeline import (
+    Moment,
+    PipelineSettings,
+    Sector,
+    State,
+    Step,
+    handle,
+    resume,
+    start,
+)
+from lotus_sched_cli.core.pipeline import actions as act
+from lotus_sched_cli.core.pipeline import events as ev
+from lotus_sched_cli.core.pipeline.states import BY_HAND, RETRIED, WORKING, counts_as_sealing, held
+from lotus_sched_cli.core.tasks import FileType, SectorId
+from lotus_sched_cli.lotus import logs
+from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.lotus.types import CallError, SectorInfo
+
+from . import calls, sector_rows
+from .asks import Asks
+from .chain import Chain
+from .records import Phase, TaskRow
+from .store import Store, StoreError, Writes
+from .timers import Timers
+
+__all__ = ["Dispatch", "Sectors"]
+
+log = logs.get("sectors")
+
+#: A new task of a sector waits this long at most for the end of the work that was cancelled for it.
+CANCEL_WAIT: Final = 10.0
+#: Seconds before a step that the store refused is tried again: first, and most.
+STORE_RETRY: Final = (1.0, 60.0)
+
+
+class Dispatch(Protocol):
+    """What the pipeline asks of dispatch."""
+
+    def submit(self, row: TaskRow) -> None:
+        """A stored task wants a worker (its parameters: ``Store.task_params``). Ends with ``Sectors.task_done``."""
+
+    async def cancel(self, task_id: str) -> None:
+        """A task is no longer wanted; its stored phase is CANCELLED. Returns once its work is dead (or never began),
+        after ``Writes.delete_task``. ``task_done`` is not called for it."""
+
+    def sector_held(self, sector: SectorId, held: bool) -> None:
+        """Whether the sector's files fill P1 holds (core event SectorHeld)."""
+
+    async def remove_files(self, sector: SectorId) -> None:
+        """Delete the sector's files everywhere. Raises with a text that the sector's log shows."""
+
+
+@dataclass(slots=True)
+class _Item:
+    """An event on its way. ``ended``: id of the task that is over with it."""
+
+    event: ev.SectorEvent | None
+    ended: str | None = None
+    result: tuple[bytes | None, CallError | str | None, TaskRow] | None = None
+    stored: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Sectors:
+    """All sectors of a miner. ``clock`` gives unix seconds; waits go through ``timers``, so tests can jump."""
+
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        dispatch: Dispatch,
+        settings: PipelineSettings,
+        *,
+        miner: int,
+        proof: int,
+        max_sealing: int = 0,
+        first_number: int = 0,
+        clock: Callable[[], float] = time.time,
+        timers: Timers | None = None,
+    ) -> None:
+        self._store = store
+        self._chain = chain
+        self._dispatch = dispatch
+        self.settings = chain.rules(settings)
+        self._miner = miner
+        self._proof = proof
+        self.max_sealing = max_sealing
+        self._first = first_number
+        self._clock = clock
+        self.timers = timers or Timers(clock)
+        self._own_timers = timers is None
+        self._asks = Asks(store, chain, dispatch.remove_files, self.timers, self._answer)
+        #: State of every sector; the sectors themselves only while the pipeline works on them.
+        self._states: dict[int, State] = {}
+        self._working: dict[int, Sector] = {}
+        self._summary: Counter[State] = Counter()
+        self._inbox: dict[int, deque[_Item]] = {}
+        self._runs: dict[int, asyncio.Task[None]] = {}
+        self._claimed: set[int] = set()
+        self._lowest = first_number
+        self._namespace = uuid5(UUID(int=0), f"t0{miner}/{chain.id}")
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read the sectors; tells dispatch which ones fill no hold. Nothing is started yet."""
+        for row in await self._store.sectors():
+            sector = sector_rows.from_row(row)
+            self._set_state(sector.id.number, sector.state)
+            if sector.state in WORKING:
+                self._working[sector.id.number] = sector
+            if not held(sector.state):
+                self._dispatch.sector_held(sector.id, False)
+
+    async def start(self) -> None:
+        """Go on with every sector where it was. Dispatch has taken up the stored tasks before."""
+        alive = {row.id for row in await self._store.tasks() if row.phase is not Phase.CANCELLED}
+        for number, sector in list(self._working.items()):
+            trial = sector.clone()
+            task_alive = sector.task is not None and self.task_id(number, sector.turn) in alive
+            step = resume(trial, self._now(), self.settings, task_alive=task_alive)
+            if step.actions or step.log:
+                self._post(number, _Item(None))
+        if self._own_timers:
+            self.timers.start()
+
+    async def stop(self) -> None:
+        """Stop where each sector stands; nothing is lost, ``start`` of the next process goes on."""
+        if self._own_timers:
+            await self.timers.stop()
+        runs = list(self._runs.values())
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+        await self._asks.stop()
+
+    async def settled(self) -> None:
+        """Until no sector works on an event and nothing asked is on its way (for tests: timers and tasks may be out)."""
+        while self._runs or self._asks.busy:
+            await asyncio.gather(*self._runs.values(), *self._asks.running, return_exceptions=True)
+            await asyncio.sleep(0)
+
+    # -- what the API asks for ---------------------------------------------------------------------------------------
+
+    async def pledge(self) -> SectorId:
+        """A new committed capacity sector; its number is stored on return. Raises RpcError (too many are sealing)."""
+        # Shielded: a client that hangs up must not leave a sector that is stored and that nobody works on.
+        return await asyncio.shield(asyncio.ensure_future(self._pledge()))
+
+    async def _pledge(self) -> SectorId:
+        sealing = self.sealing + len(self._claimed)
+        if self.max_sealing > 0 and sealing >= self.max_sealing:
+            raise RpcError(1, f"too many sectors sealing (curSealing: {sealing}, max: {self.max_sealing})")
+        number = self._next_number()
+        self._claimed.add(number)
+        try:
+            step = start(SectorId(self._miner, number), self._proof, self._now(), self.settings)
+            writes = self._store.writes()
+            writes.new_sector(sector_rows.to_row(step.sector))
+            await self._write_step(writes, step)
+            await writes.commit()
+        except StoreError as error:
+            self._lowest = min(self._lowest, number)
+            raise RpcError(1, f"sector {number} could not be stored: {error}") from error
+        finally:
+            self._claimed.discard(number)
+        log.info(f"Creating CC sector {number}")
+        self._take(step)
+        await self._carry_out(step)
+        return step.sector.id
+
+    async def update_state(self, number: int, state: str) -> None:
+        """``sectors update-state``: force a state, at once. Raises RpcError for a sector or a state that is none."""
+        self._known(number)
+        try:
+            forced = State(state)
+        except ValueError:
+            raise RpcError(1, f'"{state}" is not a valid state') from None
+        await self._post(number, _Item(ev.ForceState(forced)))
+
+    async def remove(self, number: int) -> None:
+        """``sectors remove``: stop its work and delete its files. Raises RpcError for a sector that is none."""
+        self._known(number)
+        if self._states[number] not in (State.REMOVED, State.REMOVING):
+            await self._post(number, _Item(ev.Remove()))
+
+    def numbers(self, states: Iterable[str] | None = None) -> list[int]:
+        """Sector numbers, ascending; only those in these states."""
+        if states is None:
+            return sorted(self._states)
+        wanted = set(states)
+        return sorted(number for number, state in self._states.items() if state.value in wanted)
+
+    def summary(self) -> dict[str, int]:
+        """How many sectors are in each state that occurs."""
+        return {state.value: count for state, count in sorted(self._summary.items()) if count}
+
+    def state(self, number: int) -> State | None:
+        return self._states.get(number)
+
+    def failed_for_good(self, number: int) -> bool:
+        """Whether the sector stays as it is until someone acts (A2's count in ``sealing workers``)."""
+        return self._states.get(number) in BY_HAND
+
+    @property
+    def sealing(self) -> int:
+        """Lotus's curSealing: staging, sealing and failed sectors."""
+        early = self.settings.finalize_early
+        return sum(count for state, count in self._summary.items() if counts_as_sealing(state, early))
+
+    async def status(self, number: int, on_chain: bool = False) -> SectorInfo:
+        """``SectorsStatus``. Raises RpcError for a sector that is none."""
+        sector = await self._sector(number)
+        return sector_rows.status(
+            sector,
+            log=await self._store.sector_log(number),
+            proof=await self._store.kept(number, "proof") if sector.has_proof else None,
+            on_chain=await self._chain.sector(sector.id) if on_chain else None,
+        )
+
+    # -- what dispatch tells -----------------------------------------------------------------------------------------
+
+    async def task_done(
+        self, row: TaskRow, result: bytes | None = None, error: CallError | str | None = None
+    ) -> None:
+        """A task is over: ``result`` is the JSON that the worker returned, ``error`` Lotus's CallError or a text.
+
+        On return the sector has taken it and the task's row is deleted, in one transaction. May be called again for the
+        same task (after a restart): the second time changes nothing.
+        """
+        number = row.sector.number
+        if number not in self._states:
+            await self._delete(row)
+            return
+        await self._post(number, _Item(None, ended=row.id, result=(result, error, row)))
+
+    async def files_lost(self, row: TaskRow, types: FileType) -> None:
+        """For ten minutes no path has declared the files of this queued task (core decision FilesMissing, ``lost``).
+
+        The sector goes back to the step that makes them; the task is cancelled (``Dispatch.cancel``).
+        """
+        sector = self._working.get(row.sector.number)
+        if sector is None or self.task_id(row.sector.number, sector.turn) != row.id:
+            return
+        log.error(
+            f"sector {row.sector} waits for {row.type.short}: no path has its files; it goes back a step",
+            sector=str(row.sector.number),
+        )
+        await self._post(row.sector.number, _Item(ev.FilesLost(sector.turn, types)))
+
+    def task_id(self, number: int, turn: int) -> str:
+        """Lotus's SchedId of the task that a sector asked for in this turn."""
+        return str(uuid5(self._namespace, f"{number}/{turn}"))
+
+    # -- one event at a time -----------------------------------------------------------------------------------------
+
+    def _post(self, number: int, item: _Item) -> asyncio.Future[None]:
+        self._inbox.setdefault(number, deque()).append(item)
+        if number not in self._runs:
+            run = asyncio.create_task(self._run(number), name=f"sector-{number}")
+            self._runs[number] = run
+        return item.stored
+
+    def _answer(self, number: int, event: ev.SectorEvent) -> None:
+        """What was asked for has come (asks.py, timers)."""
+        self._post(number, _Item(event))
+
+    async def _run(self, number: int) -> None:
+        inbox = self._inbox[number]
+        try:
+            while inbox:
+                item = inbox[0]
+                try:
+                    step = await self._take_in(number, item)
+                except asyncio.CancelledError:
+                    raise
+                except Exception as error:
+                    # A broken step must not stop the others; the sector stays as it is stored.
+                    log.error(f"sector {number}: {item.event or item.ended} could not be taken in", exc=error)
+                    step = None
+                    if not item.stored.done():
+                        item.stored.set_exception(RpcError(1, f"sector {number}: {error}"))
+                        item.stored.exception()  # looked at: not every event has someone who waits for it
+                inbox.popleft()
+                if not item.stored.done():
+                    item.stored.set_result(None)
+                if step is not None:
+                    await self._carry_out(step)
+        finally:
+            del self._runs[number]
+            if not inbox:
+                self._inbox.pop(number, None)
+
+    async def _take_in(self, number: int, item: _Item) -> Step | None:
+        """Try the event on a copy, store what comes of it (as long as that takes), make it the sector."""
+        pause = STORE_RETRY[0]
+        while True:
+            try:
+                return await self._try(number, item)
+            except StoreError as error:
+                log.error(f"sector {number} waits, its next step cannot be stored: {error}")
+                self._asks.after(pause, wake := asyncio.Event())
+                await wake.wait()
+                pause = min(pause * 2, STORE_RETRY[1])
+
+    async def _try(self, number: int, item: _Item) -> Step | None:
+        sector = self._working.get(number) or await self._sector(number)
+        trial = sector.clone()
+        now = self._now()
+        writes = self._store.writes()
+        if item.result is not None:
+            result, error, row = item.result
+            writes.delete_task(row.id)
+            if trial.task is not row.type or self.task_id(number, trial.turn) != row.id:
+                # Taken already, or no longer wanted.
+                await writes.commit()
+                return None
+            answer = calls.outcome(trial, row.type, trial.turn, result, error)
+            step = handle(trial, answer, now, self.settings)
+        elif item.event is not None:
+            turn = trial.turn
+            step = handle(trial, item.event, now, self.settings)
+            if trial.turn == turn and not (step.log or step.actions):
+                return None
+        else:
+            step = resume(trial, now, self.settings, task_alive=False)
+        writes.sector(sector_rows.to_row(trial))
+        await self._write_step(writes, step)
+        await writes.commit()
+        self._take(step)
+        return step
+
+    async def _write_step(self, writes: Writes, step: Step) -> None:
+        sector = step.sector
+        first = sector.log_count - len(step.log)
+        for offset, entry in enumerate(step.log):
+            writes.log(sector.id.number, first + offset, sector_rows.log_row(entry))
+        kept: bytes | None = None
+        for action in step.actions:
+            match action:
+                case act.Keep(name, data):
+                    writes.keep(sector.id.number, name, data)
+                    kept = data if name == "pc1_out" else kept
+                case act.CancelTask(turn):
+                    writes.task(self.task_id(sector.id.number, turn), phase=Phase.CANCELLED)
+                case act.RunTask():
+                    if isinstance(action.params, act.PreCommit2) and kept is None:
+                        kept = await self._store.kept(sector.id.number, "pc1_out")
+                    writes.new_task(self._row(sector, action), calls.params(sector, action.params, kept))
+
+    def _row(self, sector: Sector, task: act.RunTask) -> TaskRow:
+        return TaskRow(
+            id=self.task_id(sector.id.number, task.turn),
+            sector=sector.id,
+            proof=sector.proof,
+            type=task.type,
+            queued_at=sector.entered_at,
+            files=task.files,
+            first_piece=task.first_piece,
+        )
+
+    def _take(self, step: Step) -> None:
+        """The stored step becomes the sector."""
+        sector = step.sector
+        number = sector.id.number
+        self._set_state(number, sector.state)
+        if sector.state in WORKING:
+            self._working[number] = sector
+        else:
+            self._working.pop(number, None)
+
+    async def _carry_out(self, step: Step) -> None:
+        sector = step.sector
+        for action in step.actions:
+            match action:
+                case act.RunTask():
+                    self._dispatch.submit(self._row(sector, action))
+                case act.CancelTask(turn):
+                    await self._cancel(self.task_id(sector.id.number, turn))
+                case act.Hold(is_held):
+                    self._dispatch.sector_held(sector.id, is_held)
+                case act.WaitUntil(_, _, why):
+                    if sector.state in RETRIED:
+                        log.info(why)
+                    self._asks.do(sector, action)
+                case act.Keep():
+                    pass
+                case _:
+                    self._asks.do(sector, action)
+
+    async def _cancel(self, task_id: str) -> None:
+        """Begin to end a task's work; wait a while for it, so that the next task does not meet its files."""
+        cancelling = self._asks.spawn(self._dispatch.cancel(task_id))
+        await asyncio.wait({cancelling}, timeout=CANCEL_WAIT)
+
+    # -- small things ------------------------------------------------------------------------------------------------
+
+    def _now(self) -> Moment:
+        now = self._clock()
+        return Moment(now, self._chain.head(now))
+
+    def _known(self, number: int) -> None:
+        if number not in self._states:
+            raise RpcError(1, f"No state for /{number}: datastore: key not found")
+
+    async def _sector(self, number: int) -> Sector:
+        self._known(number)
+        if (sector := self._working.get(number)) is not None:
+            return sector
+        row = await self._store.sector(number)
+        if row is None:
+            raise RpcError(1, f"No state for /{number}: datastore: key not found")
+        return sector_rows.from_row(row)
+
+    def _set_state(self, number: int, state: State) -> None:
+        old = self._states.get(number)
+        if old is not None:
+            self._summary[old] -= 1
+        self._states[number] = state
+        self._summary[state] += 1
+
+    def _next_number(self) -> int:
+        """The lowest that is free, as in Lotus."""
+        while self._lowest in self._states or self._lowest in self._claimed:
+            self._lowest += 1
+        return self._lowest
+
+    async def _delete(self, row: TaskRow) -> None:
+        writes = self._store.writes()
+        writes.delete_task(row.id)
+        await writes.commit()
