@@ -140,7 +140,7 @@ async def start(
     app = web.Application()
     server.attach(app, grace=0)
     app.router.add_route("*", "/{path:.*}", rpc.not_found)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, lingering_time=0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

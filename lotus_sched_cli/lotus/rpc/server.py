@@ -192,18 +192,18 @@ class RpcServer:
         if not request.body_exists:
             return b""
         content = request.content
-        size = request.content_length
-        if size is not None and size > self._max_body:
-            return None
         chunk = await content.readany()
         if content.at_eof():
-            return chunk
+            return chunk if len(chunk) <= self._max_body else None
         parts, total = [chunk], len(chunk)
+        too_big = (request.content_length or 0) > self._max_body
         while chunk := await content.readany():
-            parts.append(chunk)
             total += len(chunk)
             if total > self._max_body:
                 return None
+            # Go takes in as much as it allows before it refuses; of what is refused nothing need be kept.
+            if not too_big:
+                parts.append(chunk)
         return b"".join(parts)
 
     async def _websocket(self, request: web.Request, who: CallerInfo) -> web.StreamResponse:
