@@ -428,5 +428,16 @@ def _parts(record: logging.LogRecord) -> tuple[str, str, str, dict[str, Any]]:
 
 
 def _json(fields: Mapping[str, Any], *, spaced: bool) -> str:
-    separators = (", ", ": ") if spaced else (",", ":")
-    return json.dumps(fields, ensure_ascii=False, separators=separators, default=str)
+    """Fields as zap writes them: blanks after ``:`` and ``,`` in text lines, but not inside nested objects."""
+    if not spaced:
+        return _dump(fields)
+    return "{" + ", ".join(f"{_dump(name)}: {_value(value)}" for name, value in fields.items()) + "}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return "[" + ", ".join(map(_dump, value)) + "]"
+    return _dump(value)
+
+
+_dump: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode

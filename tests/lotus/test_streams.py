@@ -53,7 +53,9 @@ async def test_pushed_data_arrives_whole(running: Running, caller: HttpCaller, t
     assert running.miner.seen == [DATA, DATA * 1000]
 
 
-async def test_a_receiver_that_wants_less_still_lets_the_sender_go(running: Running, caller: HttpCaller) -> None:
+async def test_a_receiver_that_wants_less_still_lets_the_sender_go(
+    running: Running, caller: HttpCaller
+) -> None:
     assert await compute(caller, 100, BytesReader(DATA)) == 100
     await asyncio.gather(*caller._feeding)
 
@@ -121,7 +123,9 @@ async def test_data_behind_a_url_is_fetched_when_read(running: Running, caller: 
 
     async def give(request: aiohttp.web.Request) -> aiohttp.web.Response:
         assert "Authorization" not in request.headers
-        return aiohttp.web.Response(body=DATA) if request.path == "/data" else aiohttp.web.Response(status=404)
+        return (
+            aiohttp.web.Response(body=DATA) if request.path == "/data" else aiohttp.web.Response(status=404)
+        )
 
     served.router.add_get("/{name}", give)
     runner = aiohttp.web.AppRunner(served)
@@ -137,7 +141,10 @@ async def test_data_behind_a_url_is_fetched_when_read(running: Running, caller: 
 @pytest.mark.parametrize(
     ("param", "text"),
     [
-        ({"Type": "null", "Info": "x"}, 'parsing null byte count: strconv.ParseInt: parsing "x": invalid syntax'),
+        (
+            {"Type": "null", "Info": "x"},
+            'parsing null byte count: strconv.ParseInt: parsing "x": invalid syntax',
+        ),
         ({"Type": "push", "Info": "x"}, "parsing reader UUID: invalid UUID length: 1"),
         (5, "unmarshaling reader id"),
         ({"Type": "push", "Info": "5f0d5f5c-6f1e-4b0b-9d57-0d7d5b4f2b7a"}, "handler timed out"),
