@@ -155,8 +155,9 @@ class Chain:
         """The head's epoch now, or at a time."""
         began, epoch = self._began
         passed = (self._clock() if at is None else at) - began
-        # Half a microsecond of grace: a timer for the very start of an epoch must find it begun.
-        return epoch + max(0, math.floor(passed / self.settings.block_delay + 1e-6))
+        # A microsecond of grace, as unix seconds in a float are that coarse: a timer for the very start of an epoch
+        # must find it begun.
+        return epoch + max(0, math.floor((passed + 1e-6) / self.settings.block_delay))
 
     def time_of(self, epoch: int) -> float:
         """When an epoch begins, unix seconds."""

@@ -105,7 +105,7 @@ class Sectors:
         self.max_sealing = max_sealing
         self._first = first_number
         self._clock = clock
-        self.timers = timers or Timers(clock)
+        self.timers = Timers(clock) if timers is None else timers
         self._own_timers = timers is None
         self._asks = Asks(store, chain, dispatch.remove_files, self.timers, self._answer)
         #: State of every sector; the sectors themselves only while the pipeline works on them.

@@ -151,11 +151,15 @@ async def test_a_bad_write_fails_alone_and_whole(store: Store) -> None:
     assert len(await store.sector_log(7)) == 1
 
 
-async def test_a_second_opening_finds_everything_and_runs_no_migration(tmp_path: Path) -> None:
+def test_a_second_opening_finds_everything_and_runs_no_migration(tmp_path: Path) -> None:
     path = tmp_path / "miner.db"
-    store = await Store.open(path)
-    await store.set_meta("actor", "t01000")
-    await store.close()
+
+    async def first() -> None:
+        store = await Store.open(path)
+        await store.set_meta("actor", "t01000")
+        await store.close()
+
+    asyncio.run(first())
     code = (
         "import asyncio, sys; from pathlib import Path; from lotus_sched_cli.miner.store import Store\n"
         f"async def main():\n s = await Store.open(Path({str(path)!r})); print(await s.meta('actor')); await s.close()\n"
