@@ -16,13 +16,10 @@ from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
-__all__ = ["Kind", "decode_lenient", "decoder", "encode", "format_float", "kind", "skip_value", "zero"]
+__all__ = ["decode_lenient", "decoder", "encode", "format_float", "kind", "skip_value", "zero"]
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _PLAIN: Final = msgspec.json.Encoder()
-_raw_decode: Final = json.JSONDecoder().raw_decode
-
-Kind = str
 
 
 def encode(value: Any) -> bytes:
@@ -55,7 +52,7 @@ def decoder(type_: Any) -> Callable[[bytes], Any]:
     def decode(data: bytes) -> Any:
         try:
             return strict(data)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return decode_lenient(data, type_)
 
     return decode
@@ -65,7 +62,10 @@ def decode_lenient(data: bytes | bytearray | memoryview | str, type_: Any) -> An
     """Read the first JSON value as Go would; slow. Raises msgspec.ValidationError or msgspec.DecodeError."""
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
     value, _ = parse_first(text)
-    return msgspec.convert(_fit(value, type_), type_, str_keys=True)
+    try:
+        return msgspec.convert(_fit(value, type_), type_, str_keys=True)
+    except (OverflowError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def parse_first(text: str) -> tuple[Any, int]:
@@ -75,9 +75,32 @@ def parse_first(text: str) -> tuple[Any, int]:
         value, end = _raw_decode(text, start)
     except (ValueError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
-    if isinstance(value, float) and not math.isfinite(value):
-        raise msgspec.DecodeError("no JSON number")
-    return value, end
+    # A lone half of a surrogate pair is a replacement character in Go; Python could not even write it again.
+    return (_clean(value) if "\\u" in text else value), end
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(name): _clean(item) for name, item in value.items()}
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is out of range")
+    return number
+
+
+_raw_decode: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).raw_decode
 
 
 def skip_value(data: bytes) -> Any:
@@ -100,7 +123,7 @@ def zero(type_: Any) -> Any:
     return type_()
 
 
-def kind(value: Any) -> Kind:
+def kind(value: Any) -> str:
     """What Go calls this JSON value in its errors."""
     if value is None:
         return "null"

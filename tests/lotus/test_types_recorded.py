@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lotus_sched_cli.lotus import gojson, methods, types
+from lotus_sched_cli.lotus import discover, gojson, methods, types
 from lotus_sched_cli.lotus.rpc.streams import ReaderStream
 
 from .conftest import records, rpc_pairs
@@ -83,3 +83,14 @@ def test_sectorstore_and_storage_json_of_real_repos_are_read(captures: Path) -> 
         assert _again(json.loads(file.read_text()), types.LocalStorageMeta) == json.loads(file.read_text())
     for file in (captures / "repo").glob("*/storage.json"):
         assert _again(json.loads(file.read_text()), types.StorageConfig) == json.loads(file.read_text())
+
+
+@pytest.mark.parametrize("side", ["miner", "worker"])
+def test_our_description_names_what_lotus_s_names(captures: Path, side: str) -> None:
+    table = methods.MINER if side == "miner" else methods.WORKER
+    ours = json.loads(gojson.encode(discover.document(table, version="1")))
+    theirs = json.loads((captures / "openrpc" / f"{side}.json").read_text())
+    assert set(ours) == set(theirs)
+    mine = {m["name"]: m for m in ours["methods"]}
+    for method in theirs["methods"]:
+        assert [p["name"] for p in mine[method["name"]]["params"]] == [p["name"] for p in method["params"]]

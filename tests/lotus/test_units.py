@@ -171,7 +171,9 @@ def test_recorded_sizes_and_ages_of_a_real_farm_print_the_same(captures: Path) -
     assert units.size_str(270553174016) == "252 GiB"
     assert "/252 GiB" in lists
     ages = re.findall(
-        r" ([0-9.hms]+s)$", "".join(f.read_text() for f in state.glob("*sealing_jobs*.stdout.txt")), re.MULTILINE
+        r" ([0-9.hms]+s)$",
+        "".join(f.read_text() for f in state.glob("*sealing_jobs*.stdout.txt")),
+        re.MULTILINE,
     )
     assert len(ages) > 40
     assert [units.go_age(units.parse_duration(age) / 1e9 + 1e-6) for age in ages] == ages

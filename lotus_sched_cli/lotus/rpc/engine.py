@@ -96,7 +96,7 @@ class Bound:
         values: list[Any]
         try:
             values = list(self._whole(params)) if self.count or len(params) else []
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             values = self._decode_each(bytes(params))
         for i in self.readers:
             if reader is None:
@@ -113,7 +113,10 @@ class Bound:
 
     def _decode_each(self, params: bytes) -> list[Any]:
         """Go's lenience and Go's texts, one parameter after another."""
-        whole = gojson.skip_value(params) if params else None
+        try:
+            whole = gojson.skip_value(params) if params else None
+        except msgspec.DecodeError as error:
+            raise Fault(PARSE, f"unmarshaling param array: {error}") from None
         if whole is None:
             whole = []
         if not isinstance(whole, list):
@@ -173,7 +176,7 @@ class Engine:
         """One envelope. Raises EnvelopeFault."""
         try:
             request = self._decode_request(body)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return _parse_lenient(body)
         if not request.method:
             return _parse_lenient(body)
