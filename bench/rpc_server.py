@@ -1,7 +1,7 @@
 """Calls per second of our JSON-RPC server beside a bare aiohttp endpoint that answers the same JSON.
 
 Both run in one process of their own each, the same load from this one, turn by turn, so that the ratio holds on a busy
-machine. Prints one JSON line. Usage: ``python bench/rpc_server.py [--seconds 2] [--rounds 3] [--connections 16]``.
+machine. Prints one JSON line. Usage: ``python -m bench.rpc_server [--seconds 2] [--rounds 3] [--connections 16]``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import sys
 import time
 from multiprocessing.connection import Connection
 from typing import Any
+
+from .rows import Row
 
 TOKEN_SECRET = bytes(range(32))
 PARAMS = [{"Miner": 1000, "Number": 15}, 6, 0, False]
@@ -53,7 +55,9 @@ async def _serve(pipe: Connection, ours: bool) -> None:
         found = [types.SectorStorageInfo(**entry) for entry in answer()]
 
         class Impl:
-            async def StorageFindSector(self, sector: Any, file_types: int, size: int, allow_fetch: bool) -> Any:
+            async def StorageFindSector(
+                self, sector: Any, file_types: int, size: int, allow_fetch: bool
+            ) -> Any:
                 return found
 
         RpcServer(methods.MINER, Impl(), auth.LocalVerifier(TOKEN_SECRET)).attach(app)
@@ -77,7 +81,13 @@ async def _serve(pipe: Connection, ours: bool) -> None:
 async def load(port: int, token: str, seconds: float, connections: int) -> tuple[float, float]:
     """Calls per second and the 99th percentile of a call in ms, over raw sockets so that the client costs little."""
     body = json.dumps(
-        {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StorageFindSector", "params": PARAMS, "meta": {"SpanContext": "AAAB"}}
+        {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "Filecoin.StorageFindSector",
+            "params": PARAMS,
+            "meta": {"SpanContext": "AAAB"},
+        }
     ).encode()
     request = (
         b"POST /rpc/v0 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAuthorization: Bearer "
@@ -134,6 +144,25 @@ def measure(seconds: float = 2.0, rounds: int = 3, connections: int = 16) -> dic
         "ours_p99_ms": round(slow[True], 2),
         "bare_aiohttp_p99_ms": round(slow[False], 2),
     }
+
+
+def run() -> list[Row]:
+    """For ``make bench``."""
+    got = measure()
+    return [
+        Row(
+            "calls per second, StorageFindSector with a token",
+            f"{got['ours_calls_per_second']:,.0f}",
+            f"bare aiohttp JSON endpoint {got['bare_aiohttp_calls_per_second']:,.0f}, ratio {got['ratio']:.2f}",
+            "≥ 60 % of bare",
+            got["ratio"] >= 0.6,
+        ),
+        Row(
+            "99th percentile of a call, 16 connections",
+            f"{got['ours_p99_ms']:.1f} ms",
+            f"bare aiohttp {got['bare_aiohttp_p99_ms']:.1f} ms",
+        ),
+    ]
 
 
 def main() -> int:

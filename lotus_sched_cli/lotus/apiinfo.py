@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from .errors import UserError
 from .repo import Repo, RepoError, default_path
 
 __all__ = [
@@ -19,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class ApiError(Exception):
+class ApiError(UserError):
     """An address or API info that cannot be used; one line for the person who gave it."""
 
 

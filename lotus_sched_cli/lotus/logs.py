@@ -10,20 +10,21 @@ Sources: lotus-cli facts on go-log 2.9.2; Lotus ``lib/lotuslog/levels.go``.
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import queue
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from .errors import UserError
+from .log_lines import FATAL, LEVELS, JsonFormatter, TextFormatter, short_place
+
 __all__ = [
-    "DEFAULT_LEVELS",
+    "DEFAULTLEVELS",
     "Log",
     "LogConfigError",
     "flush",
@@ -35,20 +36,8 @@ __all__ = [
     "shutdown",
 ]
 
-DPANIC, PANIC, FATAL = 43, 46, 50
-_LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-    "dpanic": DPANIC,
-    "panic": PANIC,
-    "fatal": FATAL,
-}
-_NAMES: Final = {number: name.upper() for name, number in _LEVELS.items()}
-_COLOURS: Final = {logging.DEBUG: 35, logging.INFO: 34, logging.WARNING: 33}
 #: Lotus's own levels, in force unless GOLOG_LOG_LEVEL is set.
-DEFAULT_LEVELS: Final[Mapping[str, str]] = {
+DEFAULTLEVELS: Final[Mapping[str, str]] = {
     "dht": "error",
     "swarm2": "warn",
     "bitswap": "warn",
@@ -65,7 +54,7 @@ _KNOWN: Final = (
 _ROOT: Final = "lotus"
 
 
-class LogConfigError(Exception):
+class LogConfigError(UserError):
     """A ``GOLOG_…`` variable or a level that cannot be used; the text says which, and what to do."""
 
 
@@ -120,7 +109,7 @@ class Log:
     ) -> None:
         if not place:
             frame = sys._getframe(2)
-            place = f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
+            place = f"{short_place(frame.f_code.co_filename)}:{frame.f_lineno}"
         if exc is not None:
             message += "\n" + "".join(traceback.format_exception(exc)).rstrip("\n")
         record = logging.LogRecord(self._logger.name, level, place, 0, message, None, None)
@@ -152,7 +141,7 @@ def names() -> list[str]:
 def set_level(system: str, level: str) -> None:
     """Change a subsystem's level while running; ``*`` is all of them and the default. Raises LogConfigError."""
     global _default
-    number = _LEVELS.get(level.lower())
+    number = LEVELS.get(level.lower())
     if number is None:
         raise LogConfigError(f'unrecognized level: "{level}"')
     if system == "*":
@@ -167,7 +156,7 @@ def set_level(system: str, level: str) -> None:
 def level_of(system: str) -> str:
     """The level in force for a subsystem."""
     number = _levels.get(system, _default)
-    return next(name for name, n in _LEVELS.items() if n == number)
+    return next(name for name, n in LEVELS.items() if n == number)
 
 
 def setup(
@@ -222,39 +211,6 @@ def shutdown() -> None:
             handler.close()
             logging.getLogger(_ROOT).removeHandler(handler)
             logging.getLogger().removeHandler(handler)
-
-
-class TextFormatter(logging.Formatter):
-    """``2026-08-06T19:02:39.123+1200␉INFO␉advmgr␉sealer/sched.go:97␉message␉{"field": "value"}``."""
-
-    def __init__(self, labels: Mapping[str, str] | None = None, *, colour: bool = False) -> None:
-        super().__init__()
-        self._labels = dict(labels or {})
-        self._colour = colour
-
-    def format(self, record: logging.LogRecord) -> str:
-        name, place, message, fields = _parts(record)
-        level = _NAMES.get(record.levelno, "INFO")
-        if self._colour:
-            level = f"\x1b[{_COLOURS.get(record.levelno, 31)}m{level}\x1b[0m"
-        line = f"{_stamp(record.created)}\t{level}\t{name}\t{place}\t{message}"
-        if self._labels:
-            fields = {**self._labels, **fields}
-        return f"{line}\t{_json(fields, spaced=True)}" if fields else line
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line, Lotus's member order, fields last."""
-
-    def __init__(self, labels: Mapping[str, str] | None = None) -> None:
-        super().__init__()
-        self._labels = dict(labels or {})
-
-    def format(self, record: logging.LogRecord) -> str:
-        name, place, message, fields = _parts(record)
-        level = _NAMES.get(record.levelno, "INFO").lower()
-        head = {"level": level, "ts": _stamp(record.created), "logger": name, "caller": place, "msg": message}
-        return _json({**head, **self._labels, **fields}, spaced=False)
 
 
 class _Handler(logging.Handler):
@@ -363,14 +319,14 @@ def _read_levels(env: Mapping[str, str], stderr: TextIO) -> None:
     if text is None:
         # With IPFS_LOGGING's old name go-log would look on; Lotus sets its own levels.
         _default = logging.INFO
-        _levels.update({system: _LEVELS[level] for system, level in DEFAULT_LEVELS.items()})
+        _levels.update({system: LEVELS[level] for system, level in DEFAULTLEVELS.items()})
     else:
         _default = logging.ERROR
         for part in text.split(","):
             system, equals, level = part.strip().rpartition("=")
             if not part.strip():
                 continue
-            number = _LEVELS.get(level.lower())
+            number = LEVELS.get(level.lower())
             if number is None:
                 stderr.write(
                     f'error setting log level {level}: unrecognized level: "{level}" (GOLOG_LOG_LEVEL)\n'
@@ -385,59 +341,3 @@ def _read_levels(env: Mapping[str, str], stderr: TextIO) -> None:
 
 def _apply(log: Log) -> None:
     log.threshold = _levels.get(log.name, _default)
-
-
-_stamp_second: int = -1
-_stamp_head: str = ""
-_stamp_zone: str = ""
-
-
-def _stamp(created: float) -> str:
-    """Local time with milliseconds and zone; the part up to the second is kept between calls."""
-    global _stamp_second, _stamp_head, _stamp_zone
-    second, millis = divmod(int(created * 1000), 1000)
-    if second != _stamp_second:
-        local = time.localtime(second)
-        offset = local.tm_gmtoff // 60
-        sign = "-" if offset < 0 else "+"
-        _stamp_zone = f"{sign}{abs(offset) // 60:02d}{abs(offset) % 60:02d}" if offset else "Z"
-        _stamp_head = time.strftime("%Y-%m-%dT%H:%M:%S", local)
-        _stamp_second = second
-    return f"{_stamp_head}.{millis:03d}{_stamp_zone}"
-
-
-_places: Final[dict[str, str]] = {}
-
-
-def _short(path: str) -> str:
-    """Last folder and file of a source path."""
-    short = _places.get(path)
-    if short is None:
-        short = _places[path] = "/".join(path.replace("\\", "/").rsplit("/", 2)[-2:])
-    return short
-
-
-def _parts(record: logging.LogRecord) -> tuple[str, str, str, dict[str, Any]]:
-    name = getattr(record, "go_name", None)
-    if name is not None:
-        return name, record.go_place, record.msg, record.go_fields  # type: ignore[attr-defined]
-    message = record.getMessage()
-    if record.exc_info:
-        message += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-    return record.name, f"{_short(record.pathname)}:{record.lineno}", message, {}
-
-
-def _json(fields: Mapping[str, Any], *, spaced: bool) -> str:
-    """Fields as zap writes them: blanks after ``:`` and ``,`` in text lines, but not inside nested objects."""
-    if not spaced:
-        return _dump(fields)
-    return "{" + ", ".join(f"{_dump(name)}: {_value(value)}" for name, value in fields.items()) + "}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return "[" + ", ".join(map(_dump, value)) + "]"
-    return _dump(value)
-
-
-_dump: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode

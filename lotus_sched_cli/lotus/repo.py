@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from .errors import UserError
+
 __all__ = ["JWT_SECRET", "MARKER", "SCHEMA", "Repo", "RepoError", "default_path", "write_atomic"]
 
 MARKER: Final = "lotus-sched"
@@ -27,7 +29,7 @@ JWT_SECRET: Final = "auth-jwt-private"
 _JWT_TYPE: Final = "jwt-hmac-secret"
 
 
-class RepoError(Exception):
+class RepoError(UserError):
     """What is wrong with a repo: one line with its path and the remedy."""
 
 

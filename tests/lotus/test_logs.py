@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lotus_sched_cli.lotus import logs
+from lotus_sched_cli.lotus import log_lines, logs
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +169,7 @@ def test_a_full_disk_ends_nothing() -> None:
 
 @pytest.mark.captures
 def test_every_recorded_line_comes_out_the_same(captures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_stamp", lambda created: created)
+    monkeypatch.setattr(log_lines, "_stamp", lambda created: created)
     compared = 0
     for path in (captures / "log").glob("*.json.log"):
         formatter: logging.Formatter = logs.JsonFormatter()

@@ -168,7 +168,7 @@ class LocalCaller:
             raise RpcConnectError("RPC client error: context deadline exceeded") from error
         except Exception as error:
             name = PREFIX + method
-            log.error(f"panic in rpc method '{name}': {error!r}", place="rpc/client.py", exc=error)
+            log.error(f"panic in rpc method '{name}': {error!r}", exc=error)
             text = (
                 f"fatal error calling '{name}': panic in rpc method '{name}': {error or type(error).__name__}"
             )

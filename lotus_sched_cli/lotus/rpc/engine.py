@@ -251,12 +251,12 @@ class Engine:
         except RpcError as error:
             if id_ is None:
                 return Answer(200, b"")
-            log.debug(f"error in RPC call to '{request.method}': {error.message}", place="rpc/engine.py")
+            log.debug(f"error in RPC call to '{request.method}': {error.message}")
             return Answer(200, _error_body(error.code, error.message, id_, error.data))
         except Fault as fault:
             return protocol_answer(fault.code, fault.message, id_)
         except Exception as error:
-            log.error(f"panic in rpc method '{request.method}': {error!r}", place="rpc/engine.py", exc=error)
+            log.error(f"panic in rpc method '{request.method}': {error!r}", exc=error)
             text = f"panic in rpc method '{request.method}': {error or type(error).__name__}"
             return protocol_answer(0, f"fatal error calling '{request.method}': {text}", id_)
 
