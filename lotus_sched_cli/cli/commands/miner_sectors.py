@@ -1,0 +1,105 @@
+"""``lotus-miner sectors``: pledge, list, status."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from lotus_sched_cli.cli.connect import miner_api
+from lotus_sched_cli.cli.errors import CliError
+from lotus_sched_cli.cli.golang import GoCommand, GoGroup, argument, flag
+from lotus_sched_cli.cli.render import show
+from lotus_sched_cli.cli.sources import actor_number, chain_of, statuses
+from lotus_sched_cli.cli.state import Globals
+from lotus_sched_cli.cli.views.sectors import SectorList, sector_row, status_view, wanted
+from lotus_sched_cli.cli.views.states import COLORS
+from lotus_sched_cli.cli.views.text import Pledged
+
+app = typer.Typer(cls=GoGroup, help="pledge, list and inspect sectors", add_completion=False)
+
+
+@app.callback()
+def sectors() -> None:
+    """Group."""
+
+
+@app.command("pledge", cls=GoCommand, help="make a new sector without deals (committed capacity)")
+def pledge(ctx: typer.Context) -> None:
+    api = miner_api(ctx)
+    number = api.call("PledgeSector", timeout=None)["Number"]
+    state = ""
+    if Globals.of(ctx).layout_name() == "rich":
+        state = api.call("SectorsStatus", number, False)["State"]
+    show(ctx, Pledged(number, state))
+
+
+@app.command("list", cls=GoCommand, help="list sectors with their states")
+def list_(
+    ctx: typer.Context,
+    show_removed: Annotated[bool, flag("--show-removed", "-r", help="list removed ones, too")] = False,
+    fast: Annotated[bool, flag("--fast", "-f", help="do not ask the chain about each sector")] = False,
+    events: Annotated[bool, flag("--events", "-e", help="count each sector's events")] = False,
+    initial_pledge: Annotated[bool, flag("--initial-pledge", "-p", help="tell the pledge")] = False,
+    seal_time: Annotated[bool, flag("--seal-time", "-t", help="tell how long sealing took")] = False,
+    states: Annotated[str, flag("--states", help="only sectors in these states, separated by commas")] = "",
+    unproven: Annotated[bool, flag("--unproven", "-u", help="leave out proving and available ones")] = False,
+    check_parallelism: Annotated[int, flag("--check-parallelism", help="questions asked at once")] = 300,
+) -> None:
+    if states and unproven:
+        raise CliError("only one of --states or --unproven can be specified at once", "leave one out")
+    if check_parallelism < 1:
+        raise CliError(f"--check-parallelism {check_parallelism} asks nothing", "give 1 or more")
+    chosen = [state for state in states.split(",") if state]
+    check_states(chosen)
+    api = miner_api(ctx)
+    numbers = (api.call("SectorsListInStates", chosen) if chosen else api.call("SectorsList")) or []
+    chain = chain_of(api)
+    rows = [
+        sector_row(number, status, error, chain)
+        for number, status, error in statuses(api, numbers, on_chain=not fast, at_once=check_parallelism)
+    ]
+    kept = wanted(rows, show_removed=show_removed, states=chosen, unproven=unproven)
+    show(ctx, SectorList(tuple(kept), chain, fast, events, seal_time, initial_pledge))
+
+
+def check_states(states: list[str]) -> None:
+    """Lotus takes unknown states in silence and lists nothing."""
+    for state in states:
+        if state not in COLORS:
+            like = next((known for known in COLORS if known.lower() == state.strip().lower()), None)
+            raise CliError(f'"{state}" is no sector state', f"did you mean {like}?" if like else "see 'info'")
+
+
+@app.command("status", cls=GoCommand, help="tell one sector's state, by its number")
+def status(
+    ctx: typer.Context,
+    number: Annotated[str, argument("N")],
+    log: Annotated[bool, flag("--log", "-l", help="tell its events")] = False,
+    on_chain_info: Annotated[bool, flag("--on-chain-info", "-c", help="tell what the chain says")] = False,
+    partition_info: Annotated[
+        bool, flag("--partition-info", "-p", help="tell its deadline and partition")
+    ] = False,
+    proof: Annotated[bool, flag("--proof", help="print the proof as hex")] = False,
+) -> None:
+    if partition_info:
+        raise CliError(
+            "--partition-info needs window proving, which this miner's simulated chain has not",
+            "leave it out",
+        )
+    sector = sector_number(number)
+    api = miner_api(ctx)
+    answer: dict[str, Any] = api.call("SectorsStatus", sector, on_chain_info)
+    chain = chain_of(api)
+    miner = actor_number(api) if on_chain_info else 0
+    show(ctx, status_view(answer, miner, chain, log=log, on_chain=on_chain_info, proof=proof))
+
+
+def sector_number(text: str) -> int:
+    """Go's ``strconv.ParseUint`` with its words."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise CliError(
+        f'could not parse sector number: strconv.ParseUint: parsing "{text}": invalid syntax',
+        "give a sector's number, like 15",
+    )

@@ -1,0 +1,43 @@
+"""``lotus-worker stop`` and ``info``."""
+
+from __future__ import annotations
+
+import typer
+
+from lotus_sched_cli import __version__
+from lotus_sched_cli.cli.connect import worker_api
+from lotus_sched_cli.cli.golang import GoCommand
+from lotus_sched_cli.cli.render import show
+from lotus_sched_cli.cli.views.info import worker_view
+
+stop = typer.Typer(add_completion=False)
+info = typer.Typer(add_completion=False)
+
+
+@stop.command("stop", cls=GoCommand, help="take the worker's paths out of the index and stop it")
+def stop_(ctx: typer.Context) -> None:
+    api = worker_api(ctx)
+    api.call("StorageDetachAll")
+    api.call("Shutdown")
+
+
+@info.command("info", cls=GoCommand, help="what the worker is, offers and stores")
+def info_(ctx: typer.Context) -> None:
+    api = worker_api(ctx)
+    show(
+        ctx,
+        worker_view(
+            api_version=version_number(api.call("Version")),
+            cli_version=f"lotus-worker version {__version__}",
+            session=api.call("ProcessSession"),
+            enabled=api.call("Enabled"),
+            info=api.call("Info"),
+            tasks=api.call("TaskTypes") or {},
+            paths=api.call("Paths") or (),
+        ),
+    )
+
+
+def version_number(answer: object) -> int:
+    """A worker's ``Version`` is a bare number."""
+    return answer if isinstance(answer, int) else 0

@@ -1,0 +1,106 @@
+"""Text with colours, before anybody decides how it is written.
+
+A document is a list of spans ``(text, style)``; newlines are part of the texts. Styles are the colour names that Lotus
+uses, or ``""``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+Span = tuple[str, str]
+
+#: Go's terminal codes (``fatih/color``).
+CODES: Final = {
+    "red": 31,
+    "green": 32,
+    "yellow": 33,
+    "blue": 34,
+    "magenta": 35,
+    "cyan": 36,
+    "default": 39,
+    "hi-yellow": 93,
+}
+
+
+@dataclass(slots=True)
+class Doc:
+    """A document under construction."""
+
+    spans: list[Span] = field(default_factory=list)
+
+    def add(self, text: str, style: str = "") -> Doc:
+        self.spans.append((text, style))
+        return self
+
+    def line(self, text: str = "", style: str = "") -> Doc:
+        if style:
+            self.spans.append((text, style))
+            self.spans.append(("\n", ""))
+        else:
+            self.spans.append((text + "\n", ""))
+        return self
+
+    def extend(self, spans: Sequence[Span]) -> Doc:
+        self.spans.extend(spans)
+        return self
+
+
+def text_of(spans: Sequence[Span]) -> str:
+    """Without colours."""
+    return "".join(text for text, _ in spans)
+
+
+def ansi_of(spans: Sequence[Span]) -> str:
+    """With Go's colour codes: around every styled span, also an empty one."""
+    return "".join(f"\x1b[{CODES[style]}m{text}\x1b[0m" if style else text for text, style in spans)
+
+
+# --- tables --------------------------------------------------------------------------------------------------------
+
+
+def go_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Span]:
+    """Go's tabwriter: each column padded to its longest + 2, the last not at all; lengths in code points."""
+    widths = [max(len(row[i]) for row in (header, *rows)) + 2 for i in range(len(header) - 1)]
+    out = []
+    for row in (header, *rows):
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
+        out.append(("".join(cells) + row[-1] + "\n", ""))
+    return out
+
+
+def lotus_table(
+    columns: Sequence[str], rows: Sequence[dict[str, Span]], lines: Sequence[Sequence[str]] = ()
+) -> list[Span]:
+    """Lotus's tablewriter (``lib/tablewriter``): every column padded to its longest + 2, one without values left out.
+
+    ``lines[i]`` are texts that follow row i on lines of their own, after two blanks.
+    """
+    used = [name for name in columns if any(name in row for row in rows)]
+    widths = {
+        name: max([len(name), *(len(row[name][0]) for row in rows if name in row)]) + 2 for name in used
+    }
+    doc = Doc().line("".join(name.ljust(widths[name]) for name in used))
+    for number, row in enumerate(rows):
+        for name in used:
+            text, style = row.get(name, ("", ""))
+            doc.add(text, style).add(" " * (widths[name] - len(text)))
+        doc.add("\n")
+        for text in lines[number] if number < len(lines) else ():
+            doc.line(f"  {text}")
+    return doc.spans
+
+
+def load_bar(total: float, reserved: float, used: float, cols: int = 64) -> list[Span]:
+    """Lotus's bar (``cli/net.go`` BarString): reserved yellow, used green; each part is rounded by itself."""
+    yellow, green = part(reserved, total, cols), part(used, total, cols)
+    blanks = " " * max(0, cols - yellow - green)
+    return [("|" * yellow, "yellow"), ("|" * green, "green"), (blanks, "")]
+
+
+def part(value: float, total: float, cols: int) -> int:
+    """Half away from zero; nothing for a negative share or none."""
+    return max(0, math.floor(value / total * cols + 0.5)) if total else 0

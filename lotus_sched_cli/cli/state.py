@@ -1,0 +1,58 @@
+"""What a command was told by the flags of its program: repos, colour, layout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .errors import CliError
+from .golang import Context
+
+LAYOUTS: Final = ("rich", "plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The program's flags, as given by flag, environment or default."""
+
+    miner_repo: str = "~/.lotusminer"
+    worker_repo: str = "~/.lotusworker"
+    miner_api_url: str = ""
+    worker_api_url: str = ""
+    enable_gpu_proving: bool = True
+    color: bool | None = None
+    layout: str = ""
+    vv: bool = False
+
+    @classmethod
+    def of(cls, ctx: Context) -> Globals:
+        """Read when it is needed: flags of the program may also stand after the command."""
+        while ctx.parent is not None and not getattr(ctx.command, "is_program", False):
+            ctx = ctx.parent
+        known = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in ctx.params.items() if name in known})
+
+    def use_color(self) -> bool:
+        """Lotus's rule (``cli/util.go``): NO_COLOR wins, then the flag, then a terminal or GOLOG_LOG_FMT=color."""
+        if os.environ.get("NO_COLOR"):
+            return False
+        if self.color is not None:
+            return self.color
+        return sys.stdout.isatty() or os.environ.get("GOLOG_LOG_FMT") == "color"
+
+    def layout_name(self) -> str:
+        """The renderer's name. Raises CliError for one that does not exist."""
+        if self.layout == "":
+            dumb = os.environ.get("TERM") == "dumb"
+            return "rich" if sys.stdout.isatty() and not dumb else "plain"
+        if self.layout not in LAYOUTS:
+            raise CliError(f'unknown layout "{self.layout}"', f"use one of {', '.join(LAYOUTS)}")
+        return self.layout
+
+
+def expand(path: str) -> Path:
+    """A path as the operator typed it, ``~`` expanded."""
+    return Path(path).expanduser()

@@ -1,0 +1,28 @@
+"""Views of a few words: what a command did, and raw JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Text lines as they stand: a token, an address."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pledged:
+    """A new sector; ``state`` is empty where it was not asked for."""
+
+    number: int
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The scheduler's insides as the miner answered them (``SealingSchedDiag``)."""
+
+    data: Any
