@@ -36,6 +36,9 @@ from lotus_sched_cli.lotus.errors import UserError
 MINUTE: Final = 60.0
 HOUR: Final = 60 * MINUTE
 
+#: What a simulated failure says unless told otherwise.
+FAILURE: Final = "simulated failure"
+
 #: Seconds, in the proportions of sealing 32 GiB on usual machines.
 DURATIONS: Final[Mapping[TaskType, float]] = {
     TaskType.DATA_CID: 4 * MINUTE,
@@ -59,7 +62,7 @@ class Failure:
     sectors: frozenset[int] = frozenset()
     times: int = 1
     after: float = 0.5
-    text: str = "simulated failure"
+    text: str = FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,8 @@ class _Reader:
                 found[task] = float(value)
             else:
                 try:
-                    found[task] = units.parse_duration(value)
-                except (ValueError, TypeError):
+                    found[task] = units.parse_duration(str(value)) / 1e9
+                except ValueError:
                     self._bad(f"durations.{name}", value, 'a duration like "4h30m", "90s" or "500ms"')
             if found[task] < 0:
                 self._bad(f"durations.{name}", value, "0s or more")
@@ -145,7 +148,7 @@ class _Reader:
                     sectors=frozenset(sectors),
                     times=self._whole(entry, "times", 1, where),
                     after=self._number(entry, "after", 0.5, where, least=0.0, most=1.0),
-                    text=str(entry.get("text", Failure.text)),
+                    text=str(entry.get("text", FAILURE)),
                 )
             )
         return found
@@ -156,8 +159,8 @@ class _Reader:
         found = {}
         for name, value in raw.items():
             try:
-                size = value if type(value) is int else units.parse_size(value)
-            except (ValueError, TypeError):
+                size = value if type(value) is int else units.parse_size(str(value))
+            except ValueError:
                 size = 0
             if size <= 0:
                 self._bad(f"paths.{name}", value, 'a size like "2TiB", or bytes')

@@ -17,13 +17,12 @@ from typing import Any, Final
 
 from lotus_sched_cli.core.proofs import SIZE_NAMES, proof_bytes, sector_size, unpadded
 from lotus_sched_cli.core.tasks import FileType, TaskType
-from lotus_sched_cli.lotus import cids
+from lotus_sched_cli.lotus import cids as ids
 from lotus_sched_cli.lotus.rpc.streams import NullReader, Reader
 from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorRef
 
 from . import standins
 from .base import Files, Job, SealError
-from .pieces import comm_d, padded
 from .simconfig import DURATIONS, Failure, SimConfig
 
 #: Moves between paths are the worker's own work.
@@ -69,7 +68,7 @@ class SimulatedSealer:
     async def precommit1(self, job: Job, ticket: bytes, pieces: Sequence[PieceInfo], files: Files) -> bytes:
         proof, whole = job.sector.ProofType, sector_size(job.sector.ProofType)
         _need(files[FileType.UNSEALED])
-        root = comm_d(pieces, whole)
+        root = _comm_d(pieces, whole)
         replica = _replica(job.sector, ticket, root)
         cache = files[FileType.CACHE]
         await asyncio.to_thread(_empty, cache)
@@ -116,7 +115,7 @@ class SimulatedSealer:
         await asyncio.to_thread((cache / standins.P_AUX).write_bytes, comm_c + comm_r_last)
         await self._write(job, cache / standins.T_AUX, 1024, replica=replica.hex())
         return SectorCids(
-            Unsealed=Cid(cids.unsealed_cid(root)), Sealed=Cid(cids.sealed_cid(_comm_r(comm_c, comm_r_last)))
+            Unsealed=Cid(ids.unsealed_cid(root)), Sealed=Cid(ids.sealed_cid(_comm_r(comm_c, comm_r_last)))
         )
 
     async def commit1(
@@ -125,18 +124,18 @@ class SimulatedSealer:
         ticket: bytes,
         seed: bytes,
         pieces: Sequence[PieceInfo],
-        cids_: SectorCids,
+        cids: SectorCids,
         files: Files,
     ) -> bytes:
         proof, whole = job.sector.ProofType, sector_size(job.sector.ProofType)
-        root = comm_d(pieces, whole)
+        root = _comm_d(pieces, whole)
         replica = _replica(job.sector, ticket, root)
         cache = files[FileType.CACHE]
         for file in (files[FileType.SEALED], *(cache / name for name in standins.layers(proof))):
             _match(file, replica)
         aux = await asyncio.to_thread(_bytes, cache / standins.P_AUX)
         comm_r = _comm_r(aux[:32], aux[32:])
-        if str(cids_.Sealed) != cids.sealed_cid(comm_r) or str(cids_.Unsealed) != cids.unsealed_cid(root):
+        if str(cids.Sealed) != ids.sealed_cid(comm_r) or str(cids.Unsealed) != ids.unsealed_cid(root):
             raise SealError(
                 "Invalid vanilla proof generated: the commitments are not those of the files in the cache"
             )
@@ -234,17 +233,28 @@ class SimulatedSealer:
 # -- commitments and files --------------------------------------------------------------------------------------------
 
 
+def _comm_d(pieces: Sequence[PieceInfo], whole: int) -> bytes:
+    try:
+        return ids.piece_sum(((p.Size, ids.commitment(str(p.PieceCID or ""))) for p in pieces), whole)
+    except ids.CidError as why:
+        raise SealError(f"the pieces make no sector: {why}") from why
+
+
 async def _piece(size: int, data: Reader) -> PieceInfo:
     """The piece's id: the true one for zeros that are only announced, else one made of the data's hash."""
+    padded = size // 127 * 128
     if isinstance(data, NullReader) and data.size == size:
-        return PieceInfo(padded(size), Cid(cids.zero_piece_cid(padded(size))))
+        try:
+            return PieceInfo(padded, Cid(ids.zero_piece_cid(padded)))
+        except ids.CidError as why:
+            raise SealError(f"a piece of {size} bytes cannot be: {why}") from why
     state, got = b"", 0
     while got < size and (chunk := await data.read(min(_CHUNK, size - got))):
         state = standins.digest(state, chunk)
         got += len(chunk)
     if got != size:
         raise SealError(f"the piece's data ended after {got} of {size} bytes")
-    return PieceInfo(padded(size), Cid(cids.unsealed_cid(standins.field_element(state))))
+    return PieceInfo(padded, Cid(ids.unsealed_cid(standins.field_element(state))))
 
 
 def _replica(sector: SectorRef, ticket: bytes, root: bytes) -> bytes:

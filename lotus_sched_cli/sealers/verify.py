@@ -10,9 +10,6 @@ from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import cids
 from lotus_sched_cli.lotus.types import PieceInfo
 
-from .base import SealError
-from .pieces import comm_d as unsealed_root
-
 
 class Verifier(Protocol):
     """Says whether a proof proves. False is an invalid proof; an exception means that it could not be checked."""
@@ -52,8 +49,13 @@ class StandInVerifier:
         try:
             if len(proof) != proof_bytes(proof_type) or len(ticket) != 32 or len(seed) != 32:
                 return False
-            if not cids.is_sealed(comm_r) or not cids.is_unsealed(comm_d):
+            if not cids.is_sealed(comm_r) or cids.unsealed_cid(cids.commitment(comm_d)) != comm_d:
                 return False
-            return pieces is None or unsealed_root(pieces, sector_size(proof_type)) == cids.commitment(comm_d)
-        except (ValueError, SealError):
+            if pieces is None:
+                return True
+            return (
+                cids.comm_d(((p.Size, str(p.PieceCID or "")) for p in pieces), sector_size(proof_type))
+                == comm_d
+            )
+        except ValueError:
             return False

@@ -1,0 +1,148 @@
+"""Being known to the miner: heartbeats, registering, registering again.
+
+Source: Lotus ``cli/worker/worker.go``. With our own miner a worker registers at once, running calls and all; a stock
+one counts a new registration as idle, so there the worker waits until it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from lotus_sched_cli.lotus import logs
+from lotus_sched_cli.lotus.errors import UserError
+from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+
+from .connection import MinerConnection
+from .worker import Worker
+
+log: Final = logs.get("worker")
+
+#: What our miner's version text has where Lotus names the network.
+SIMULATED: Final = "+simulated"
+
+#: With our miner: how often it is looked for while it is away, in seconds.
+_SEEK: Final = 1.0
+
+
+class Registration:
+    """The heartbeat loop of a worker. ``url`` is what WorkerConnect gets; ``redeclare`` attaches and declares anew."""
+
+    def __init__(
+        self,
+        miner: MinerConnection,
+        worker: Worker,
+        url: str,
+        redeclare: Callable[[], Awaitable[None]],
+        heartbeat: float = 10.0,
+    ) -> None:
+        self._miner = miner
+        self._worker = worker
+        self._url = url
+        self._redeclare = redeclare
+        self._heartbeat = heartbeat
+        self._session = ""
+        self._knows_known = True
+        #: Set while the miner is known to have this worker.
+        self.registered = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises UserError when the miner refuses this worker."""
+        self._session = await self._miner.call("Session", result=str)
+        again = False
+        while True:
+            if again and not await self._redeclared():
+                continue
+            await self._ready()
+            await self._beat_until_lost()
+            self.registered.clear()
+            log.error("LOTUS-MINER CONNECTION LOST")
+            again = True
+
+    async def _redeclared(self) -> bool:
+        log.info("Redeclaring local storage")
+        try:
+            await self._redeclare()
+        except Exception as why:
+            log.error(f"Redeclaring local storage failed: {why}")
+            await asyncio.sleep(self._pause())
+            self._miner.refresh()
+            return False
+        return True
+
+    async def _ready(self) -> None:
+        """What Lotus does before it registers; with our miner there is nothing to wait for."""
+        if self._worker.stock_miner:
+            log.info("Making sure no local tasks are running")
+
+    async def _beat_until_lost(self) -> None:
+        """Heartbeats, and the registration as soon as it may be; returns when the miner is another process."""
+        failing = False
+        quiet = asyncio.create_task(self._worker.wait_quiet())
+        try:
+            while True:
+                try:
+                    session = await self._miner.call("Session", result=str, timeout=self._heartbeat)
+                except (RpcError, RpcConnectError) as why:
+                    if not failing or self._worker.stock_miner:
+                        log.error(f"heartbeat: checking remote session failed: {why}")
+                    failing = True
+                    self._miner.refresh()
+                    await asyncio.sleep(self._pause())
+                    continue
+                if failing:
+                    self._worker.poke()
+                failing = False
+                if session != self._session:
+                    self._session = session
+                    return
+                if self.registered.is_set():
+                    if not await self._still_known():
+                        return
+                    await asyncio.sleep(self._heartbeat)
+                elif not self._worker.stock_miner or quiet.done():
+                    failing = not await self._register()
+                    if failing:
+                        await asyncio.sleep(self._pause())
+                else:
+                    await asyncio.wait({quiet}, timeout=self._heartbeat)
+        finally:
+            quiet.cancel()
+
+    async def _register(self) -> bool:
+        """False where the miner went away meanwhile."""
+        try:
+            await self._miner.call("WorkerConnect", self._url, result=None)
+        except RpcConnectError as why:
+            log.error(f"Registering worker failed: {why}")
+            return False
+        except RpcError as why:
+            log.error(f"Registering worker failed: {why}")
+            raise UserError(f"the miner refused this worker: {why}") from why
+        log.info("Worker registered successfully, waiting for tasks")
+        self.registered.set()
+        self._worker.poke()
+        return True
+
+    async def _still_known(self) -> bool:
+        """Ask our miner whether it still has this session; a stock one lacks the method and never loses a worker so."""
+        if self._worker.stock_miner or not self._knows_known:
+            return True
+        try:
+            known = await self._miner.call(
+                "WorkerKnown", self._worker.process_session, result=bool, timeout=self._heartbeat
+            )
+        except RpcError as why:
+            self._knows_known = not why.unknown_method
+            return True
+        except RpcConnectError:
+            return True
+        return bool(known) or self._worker.closing.is_set()
+
+    def _pause(self) -> float:
+        """Until the next look for a miner that is away; spread, so that a farm does not come back all at once."""
+        if self._worker.stock_miner:
+            return self._heartbeat
+        return min(self._heartbeat, _SEEK) * random.uniform(0.5, 1.0)
