@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
 
 from lotus_sched_cli.core.pipeline import Sector
 from lotus_sched_cli.core.pipeline import actions as act
@@ -12,14 +12,19 @@ from lotus_sched_cli.core.pipeline import events as ev
 from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import logs
 
-from .chain import BAD_PROOF, Chain
+from .chain import BAD_PROOF, Chain, Outcome
+from .pool import Pool
 from .store import Store
 from .timers import Timers
 
 log = logs.get("sectors")
 
+#: Things that are asked for at once.
+AT_ONCE: Final = 32
 #: Proofs that are verified at once: each takes a core for a while.
-VERIFYING_AT_ONCE = 2
+VERIFYING_AT_ONCE: Final = 2
+
+Work = Callable[[], Awaitable[ev.SectorEvent | None]]
 
 
 class Asks:
@@ -38,28 +43,20 @@ class Asks:
         self._remove_files = remove_files
         self._timers = timers
         self._answer = answer
-        self._verifying = asyncio.Semaphore(VERIFYING_AT_ONCE)
-        self.running: set[asyncio.Task[Any]] = set()
+        self._pool = Pool("asks", AT_ONCE)
+        self._verifying = Pool("verify", VERIFYING_AT_ONCE)
 
     @property
     def busy(self) -> bool:
-        return bool(self.running)
+        return self._pool.busy or self._verifying.busy
+
+    async def idle(self) -> None:
+        await self._pool.idle()
+        await self._verifying.idle()
 
     async def stop(self) -> None:
-        for task in self.running:
-            task.cancel()
-        await asyncio.gather(*self.running, return_exceptions=True)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run beside everything else; an error is logged, not lost."""
-        task = asyncio.create_task(_logged(work))
-        self.running.add(task)
-        task.add_done_callback(self.running.discard)
-        return task
-
-    def after(self, seconds: float, event: asyncio.Event) -> None:
-        """Set the event then."""
-        asyncio.get_running_loop().call_later(seconds, event.set)
+        await self._pool.stop()
+        await self._verifying.stop()
 
     def do(self, sector: Sector, action: act.Action) -> None:
         number = sector.id.number
@@ -77,33 +74,35 @@ class Asks:
                     ev.SeedReady(turn, self._chain.seed(sector.id, epoch), epoch),
                 )
             case act.SendPreCommit(turn, expiration):
-                self._ask(number, turn, self._send_precommit(sector.clone(), turn, expiration))
+                self._ask(number, turn, partial(self._send_precommit, sector.clone(), turn, expiration))
             case act.SendCommit(turn):
-                self._ask(number, turn, self._send_commit(sector.clone(), turn))
+                self._ask(number, turn, partial(self._send_commit, sector.clone(), turn))
             case act.WaitMessage(turn, cid):
-                self._ask(number, turn, self._message(number, turn, cid))
+                if (young := self._chain.young(cid)) is not None:
+                    self._await_landing(number, turn, young)
+                else:
+                    self._ask(number, turn, partial(self._message, number, turn, cid))
             case act.AskChain(turn):
-                self._ask(number, turn, self._look(sector.id, turn))
+                self._ask(number, turn, partial(self._look, sector.id, turn))
             case act.CheckProof(turn):
-                self._ask(number, turn, self._check(sector.clone(), turn))
+                check = partial(self._check, sector.clone(), turn)
+                self._ask(number, turn, check, self._verifying)
             case act.RemoveFiles(turn):
-                self._ask(number, turn, self._remove(sector.id, turn))
+                self._ask(number, turn, partial(self._remove, sector.id, turn))
             case _:
                 raise TypeError(f"no way to do {action}")
 
-    def _ask(self, number: int, turn: int, work: Coroutine[Any, Any, ev.SectorEvent | None]) -> None:
+    def _ask(self, number: int, turn: int, work: Work, pool: Pool | None = None) -> None:
         async def ask() -> None:
             try:
-                event = await work
-            except asyncio.CancelledError:
-                raise
+                event = await work()
             except Exception as error:
                 log.warn(f"sector {number}: {error}", sector=str(number))
                 event = ev.AskFailed(turn, str(error))
             if event is not None:
                 self._answer(number, event)
 
-        self.spawn(ask())
+        (pool or self._pool).put(ask)
 
     async def _send_precommit(self, sector: Sector, turn: int, expiration: int) -> ev.SectorEvent:
         assert sector.comm_r is not None and sector.comm_d is not None
@@ -131,8 +130,7 @@ class Asks:
 
     async def _check(self, sector: Sector, turn: int) -> ev.SectorEvent:
         proof, given = await self._proof(sector)
-        async with self._verifying:
-            valid = await self._chain.verify(sector.id, sector.proof, proof=proof, **given)
+        valid = await self._chain.verify(sector.id, sector.proof, proof=proof, **given)
         return ev.ProofChecked(turn, proof, valid, "" if valid else BAD_PROOF)
 
     async def _proof(self, sector: Sector) -> tuple[bytes, dict[str, Any]]:
@@ -146,17 +144,22 @@ class Asks:
         return await self._store.kept(sector.id.number, "proof") or b"", given
 
     async def _message(self, number: int, turn: int, cid: str) -> ev.SectorEvent | None:
-        row = await self._chain.message(cid)
-        if row is None:
+        outcome = await self._chain.outcome(cid)
+        if outcome is None:
             return ev.MessageFailed(turn, f"message {cid} is not known to the chain")
-        event: ev.SectorEvent
-        if row.exit_code == 0:
-            event = ev.Landed(turn, row.included_at, self._chain.tipset(row.included_at))
-        else:
-            text = f"{row.kind} message failed, exit code {row.exit_code}: {row.error}"
-            event = ev.MessageFailed(turn, text, bad_proof=row.error == BAD_PROOF)
-        self._timers.at(self._chain.time_of(row.lands_at), self._answer, number, event)
+        self._await_landing(number, turn, outcome)
         return None
+
+    def _await_landing(self, number: int, turn: int, outcome: Outcome) -> None:
+        self._timers.at(self._chain.time_of(outcome.lands_at), self._landed, number, turn, outcome)
+
+    def _landed(self, number: int, turn: int, outcome: Outcome) -> None:
+        if outcome.exit_code == 0:
+            tipset = self._chain.tipset(outcome.executed_at)
+            self._answer(number, ev.Landed(turn, outcome.executed_at, tipset))
+        else:
+            text = f"{outcome.kind} message failed, exit code {outcome.exit_code}: {outcome.error}"
+            self._answer(number, ev.MessageFailed(turn, text, bad_proof=outcome.error == BAD_PROOF))
 
     async def _look(self, sector: SectorId, turn: int) -> ev.SectorEvent:
         seen = await self._chain.sector(sector)
@@ -172,17 +175,6 @@ class Asks:
     async def _remove(self, sector: SectorId, turn: int) -> ev.SectorEvent:
         try:
             await self._remove_files(sector)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             return ev.RemovalFailed(turn, str(error))
         return ev.FilesRemoved(turn)
-
-
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:
-        log.error(f"{error}", exc=error)

@@ -69,6 +69,17 @@ class SectorOnChain:
         return self.activation > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of a message, known from its sending on, to be told from epoch ``lands_at`` on."""
+
+    kind: str
+    executed_at: int
+    lands_at: int
+    exit_code: int
+    error: str
+
+
 class _Body(msgspec.Struct):
     """What a stored message says."""
 
@@ -113,8 +124,8 @@ class Chain:
         self._seed = seed
         self.proofs = proofs
         self._began = began
-        #: Messages that may not have landed yet; the others are read when asked for.
-        self._young: dict[str, MessageRow] = {}
+        #: Of the messages that may not have landed yet; the others are read when asked for.
+        self._young: dict[str, Outcome] = {}
         self._prune_at = YOUNG
 
     @classmethod
@@ -140,8 +151,8 @@ class Chain:
             proofs=await store.meta("chain.proofs"),
             began=(at, epoch),
         )
-        head = chain.head()
-        chain._young = {row.cid: row for row in await store.messages() if row.lands_at > head}
+        young = await store.messages(landing_after=chain.head())
+        chain._young = {row.cid: _outcome(row) for row in young}
         return chain
 
     @property
@@ -302,9 +313,16 @@ class Chain:
                 code, error = ILLEGAL_ARGUMENT, BAD_PROOF
         return await self._send(sector, "commit", body, executed, code, error, len(sent))
 
-    async def message(self, cid: str) -> MessageRow | None:
-        """A message by its CID; whether it has landed is for the head to say (``lands_at``)."""
-        return self._young.get(cid) or await self._store.message(cid)
+    def young(self, cid: str) -> Outcome | None:
+        """The outcome of a message that was sent lately, without a look into the store."""
+        return self._young.get(cid)
+
+    async def outcome(self, cid: str) -> Outcome | None:
+        """What becomes of a message, None if there is none; whether it has landed is for the head to say."""
+        if (known := self._young.get(cid)) is not None:
+            return known
+        row = await self._store.message(cid)
+        return None if row is None else _outcome(row)
 
     async def sector(self, sector: SectorId) -> SectorOnChain:
         """How the chain sees a sector."""
@@ -351,16 +369,20 @@ class Chain:
         writes = self._store.writes()
         writes.new_message(row)
         await writes.commit()
-        self._young[cid] = row
+        self._young[cid] = _outcome(row)
         if len(self._young) > self._prune_at:
             head = self.head()
-            self._young = {cid: young for cid, young in self._young.items() if young.lands_at > head}
+            self._young = {c: young for c, young in self._young.items() if young.lands_at > head}
             self._prune_at = max(YOUNG, 2 * len(self._young))
         return cid
 
 
 #: What the network says to a proof that does not prove.
 BAD_PROOF: Final = "invalid proof"
+
+
+def _outcome(row: MessageRow) -> Outcome:
+    return Outcome(row.kind, row.included_at, row.lands_at, row.exit_code, row.error)
 
 
 def _body(row: MessageRow) -> _Body:

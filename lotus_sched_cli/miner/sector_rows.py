@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lotus_sched_cli.core.pipeline import LogEntry, Sector
+from lotus_sched_cli.core.pipeline import LogEntry, Piece, Sector
 from lotus_sched_cli.lotus.types import (
     Cid,
     PieceInfo,
@@ -38,7 +38,15 @@ def to_row(sector: Sector) -> SectorRow:
 
 
 def from_row(row: SectorRow) -> Sector:
-    return _decoder.decode(row.body)
+    sector = _decoder.decode(row.body)
+    # Ten thousand committed capacity sectors have the same piece: one object is enough.
+    sector.pieces = _pieces.setdefault(sector.pieces, sector.pieces)
+    if sector.pieces and sector.comm_d == sector.pieces[0].cid:
+        sector.comm_d = sector.pieces[0].cid
+    return sector
+
+
+_pieces: dict[tuple[Piece, ...], tuple[Piece, ...]] = {}
 
 
 def log_row(entry: LogEntry) -> LogRow:

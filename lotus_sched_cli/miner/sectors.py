@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 from uuid import UUID, uuid5
 
 from lotus_sched_cli.core.pipeline import (
@@ -38,6 +39,7 @@ from lotus_sched_cli.lotus.types import CallError, SectorInfo
 from . import calls, sector_rows
 from .asks import Asks
 from .chain import Chain
+from .pool import Pool
 from .records import Phase, TaskRow
 from .store import Store, StoreError, Writes
 from .timers import Timers
@@ -46,6 +48,8 @@ __all__ = ["Dispatch", "Sectors"]
 
 log = logs.get("sectors")
 
+#: Sectors that take something in at once; their writes share commits.
+SECTORS_AT_ONCE: Final = 64
 #: A new task of a sector waits this long at most for the end of the work that was cancelled for it.
 CANCEL_WAIT: Final = 10.0
 #: Seconds before a step that the store refused is tried again: first, and most.
@@ -113,7 +117,8 @@ class Sectors:
         self._working: dict[int, Sector] = {}
         self._summary: Counter[State] = Counter()
         self._inbox: dict[int, deque[_Item]] = {}
-        self._runs: dict[int, asyncio.Task[None]] = {}
+        self._pool = Pool("sectors", SECTORS_AT_ONCE)
+        self._cancelling: set[asyncio.Task[None]] = set()
         self._claimed: set[int] = set()
         self._lowest = first_number
         self._namespace = uuid5(UUID(int=0), f"t0{miner}/{chain.id}")
@@ -122,7 +127,7 @@ class Sectors:
 
     async def load(self) -> None:
         """Read the sectors; tells dispatch which ones fill no hold. Nothing is started yet."""
-        for row in await self._store.sectors():
+        async for row in self._store.each_sector():
             sector = sector_rows.from_row(row)
             self._set_state(sector.id.number, sector.state)
             if sector.state in WORKING:
@@ -137,8 +142,12 @@ class Sectors:
             trial = sector.clone()
             task_alive = sector.task is not None and self.task_id(number, sector.turn) in alive
             step = resume(trial, self._now(), self.settings, task_alive=task_alive)
-            if step.actions or step.log:
+            if step.log or any(isinstance(action, act.RunTask) for action in step.actions):
                 self._post(number, _Item(None))
+            elif step.actions:
+                # Nothing to store: the same again is asked for after the next restart.
+                self._working[number] = trial
+                self._carry_out(step)
         if self._own_timers:
             self.timers.start()
 
@@ -146,16 +155,19 @@ class Sectors:
         """Stop where each sector stands; nothing is lost, ``start`` of the next process goes on."""
         if self._own_timers:
             await self.timers.stop()
-        runs = list(self._runs.values())
-        for run in runs:
-            run.cancel()
-        await asyncio.gather(*runs, return_exceptions=True)
+        await self._pool.stop()
         await self._asks.stop()
+        for task in self._cancelling:
+            task.cancel()
+        await asyncio.gather(*self._cancelling, return_exceptions=True)
 
     async def settled(self) -> None:
         """Until no sector works on an event and nothing asked is on its way (for tests: timers and tasks may be out)."""
-        while self._runs or self._asks.busy:
-            await asyncio.gather(*self._runs.values(), *self._asks.running, return_exceptions=True)
+        while self._pool.busy or self._asks.busy or self._cancelling:
+            await self._pool.idle()
+            await self._asks.idle()
+            if self._cancelling:
+                await asyncio.wait(self._cancelling)
             await asyncio.sleep(0)
 
     # -- what the API asks for ---------------------------------------------------------------------------------------
@@ -184,7 +196,7 @@ class Sectors:
             self._claimed.discard(number)
         log.info(f"Creating CC sector {number}")
         self._take(step)
-        await self._carry_out(step)
+        self._carry_out(step)
         return step.sector.id
 
     async def update_state(self, number: int, state: str) -> None:
@@ -273,10 +285,12 @@ class Sectors:
     # -- one event at a time -----------------------------------------------------------------------------------------
 
     def _post(self, number: int, item: _Item) -> asyncio.Future[None]:
-        self._inbox.setdefault(number, deque()).append(item)
-        if number not in self._runs:
-            run = asyncio.create_task(self._run(number), name=f"sector-{number}")
-            self._runs[number] = run
+        inbox = self._inbox.get(number)
+        if inbox is not None:
+            inbox.append(item)
+        else:
+            self._inbox[number] = deque([item])
+            self._pool.put(partial(self._run, number))
         return item.stored
 
     def _answer(self, number: int, event: ev.SectorEvent) -> None:
@@ -284,30 +298,25 @@ class Sectors:
         self._post(number, _Item(event))
 
     async def _run(self, number: int) -> None:
+        """Take in what has come for a sector, one after the other."""
         inbox = self._inbox[number]
-        try:
-            while inbox:
-                item = inbox[0]
-                try:
-                    step = await self._take_in(number, item)
-                except asyncio.CancelledError:
-                    raise
-                except Exception as error:
-                    # A broken step must not stop the others; the sector stays as it is stored.
-                    log.error(f"sector {number}: {item.event or item.ended} could not be taken in", exc=error)
-                    step = None
-                    if not item.stored.done():
-                        item.stored.set_exception(RpcError(1, f"sector {number}: {error}"))
-                        item.stored.exception()  # looked at: not every event has someone who waits for it
-                inbox.popleft()
+        while inbox:
+            item = inbox[0]
+            step = None
+            try:
+                step = await self._take_in(number, item)
+            except Exception as error:
+                # A broken step must not stop the others; the sector stays as it is stored.
+                log.error(f"sector {number}: {item.event or item.ended} could not be taken in", exc=error)
                 if not item.stored.done():
-                    item.stored.set_result(None)
-                if step is not None:
-                    await self._carry_out(step)
-        finally:
-            del self._runs[number]
-            if not inbox:
-                self._inbox.pop(number, None)
+                    item.stored.set_exception(RpcError(1, f"sector {number}: {error}"))
+                    item.stored.exception()  # looked at: not every event has someone who waits for it
+            inbox.popleft()
+            if not item.stored.done():
+                item.stored.set_result(None)
+            if step is not None:
+                self._carry_out(step)
+        del self._inbox[number]
 
     async def _take_in(self, number: int, item: _Item) -> Step | None:
         """Try the event on a copy, store what comes of it (as long as that takes), make it the sector."""
@@ -317,8 +326,7 @@ class Sectors:
                 return await self._try(number, item)
             except StoreError as error:
                 log.error(f"sector {number} waits, its next step cannot be stored: {error}")
-                self._asks.after(pause, wake := asyncio.Event())
-                await wake.wait()
+                await self._pause(pause)
                 pause = min(pause * 2, STORE_RETRY[1])
 
     async def _try(self, number: int, item: _Item) -> Step | None:
@@ -387,14 +395,15 @@ class Sectors:
         else:
             self._working.pop(number, None)
 
-    async def _carry_out(self, step: Step) -> None:
+    def _carry_out(self, step: Step) -> None:
         sector = step.sector
-        for action in step.actions:
+        for at, action in enumerate(step.actions):
             match action:
                 case act.RunTask():
                     self._dispatch.submit(self._row(sector, action))
                 case act.CancelTask(turn):
-                    await self._cancel(self.task_id(sector.id.number, turn))
+                    self._cancel_then(sector, turn, Step(sector, (), step.actions[at + 1 :]))
+                    return
                 case act.Hold(is_held):
                     self._dispatch.sector_held(sector.id, is_held)
                 case act.WaitUntil(_, _, why):
@@ -406,10 +415,35 @@ class Sectors:
                 case _:
                     self._asks.do(sector, action)
 
-    async def _cancel(self, task_id: str) -> None:
-        """Begin to end a task's work; wait a while for it, so that the next task does not meet its files."""
-        cancelling = self._asks.spawn(self._dispatch.cancel(task_id))
-        await asyncio.wait({cancelling}, timeout=CANCEL_WAIT)
+    def _cancel_then(self, sector: Sector, turn: int, rest: Step) -> None:
+        """End a task's work; wait a while for its end, so that the next task does not meet it over the same files."""
+
+        async def cancel() -> None:
+            try:
+                await self._dispatch.cancel(self.task_id(sector.id.number, turn))
+            except Exception as error:
+                log.error(f"sector {sector.id.number}: its task could not be cancelled", exc=error)
+
+        async def then() -> None:
+            cancelling = self._beside(cancel())
+            await asyncio.wait({cancelling}, timeout=CANCEL_WAIT)
+            now = self._working.get(sector.id.number)
+            if now is not None and now.turn == sector.turn:
+                self._carry_out(rest)
+            else:
+                # It has gone on meanwhile; what fills the hold must be told all the same.
+                self._carry_out(Step(sector, (), tuple(a for a in rest.actions if isinstance(a, act.Hold))))
+
+        self._beside(then())
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelling.discard)
+        return task
+
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     # -- small things ------------------------------------------------------------------------------------------------
 

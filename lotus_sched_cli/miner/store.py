@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,18 @@ class Store:
         """All sectors by number."""
         return [_sector(row) for row in await self._rows(_SECTORS.order_by(schema.sectors.c.number))]
 
+    async def each_sector(self, at_once: int = 500) -> AsyncIterator[SectorRow]:
+        """All sectors by number, never more than ``at_once`` in memory."""
+        last = -1
+        while True:
+            query = _SECTORS.where(schema.sectors.c.number > last).order_by(schema.sectors.c.number)
+            rows = await self._rows(query.limit(at_once))
+            for row in rows:
+                yield _sector(row)
+            if len(rows) < at_once:
+                return
+            last = rows[-1].number
+
     async def sector(self, number: int) -> SectorRow | None:
         rows = await self._rows(_SECTORS.where(schema.sectors.c.number == number))
         return _sector(rows[0]) if rows else None
@@ -181,12 +193,16 @@ class Store:
 
     # -- messages of the simulated chain -----------------------------------------------------------------------------
 
-    async def messages(self, number: int | None = None) -> list[MessageRow]:
-        """The messages of a sector (of all), in the order of sending."""
+    async def messages(
+        self, number: int | None = None, *, landing_after: int | None = None
+    ) -> list[MessageRow]:
+        """The messages of a sector (of all), in the order of sending; those that land after an epoch."""
         table = schema.messages
         query = select(*(table.c[name] for name in MessageRow.__slots__))
         if number is not None:
             query = query.where(table.c.number == number)
+        if landing_after is not None:
+            query = query.where(table.c.lands_at > landing_after)
         return [
             MessageRow(*row) for row in await self._rows(query.order_by(table.c.included_at, table.c.cid))
         ]

@@ -60,7 +60,7 @@ class World:
         return await self.chain.send_commit(SECTOR, 5, **(given | other))
 
     async def why(self, cid: str) -> str:
-        row = await self.chain.message(cid)
+        row = await self.chain.outcome(cid)
         assert row is not None and (row.exit_code != 0) == bool(row.error)
         return row.error
 
@@ -119,8 +119,8 @@ async def test_a_sector_is_precommitted_then_proven(world: World) -> None:
     message = await world.precommit()
     assert message.startswith("bafy2bzace")
     assert (await world.chain.sector(SECTOR)).precommit_message == "pending"
-    row = await world.chain.message(message)
-    assert row is not None and (row.included_at, row.lands_at) == (1001, 1006)
+    row = await world.chain.outcome(message)
+    assert row is not None and (row.executed_at, row.lands_at) == (1001, 1006)
     world.to(1006)
     seen = await world.chain.sector(SECTOR)
     assert (seen.precommit_epoch, seen.comm_r, seen.precommit_message) == (1001, COMM_R, "landed")

@@ -276,13 +276,12 @@ async def test_a_full_disk_holds_the_step_back_and_loses_nothing(stage: Stage) -
         def __getattr__(self, name: str) -> object:
             return lambda *_, **__: None
 
-    def after(seconds: float, event: asyncio.Event) -> None:
+    async def pause(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 3:
             stage.store.writes = real  # type: ignore[method-assign]
-        event.set()
 
-    stage.sectors._asks.after = after  # type: ignore[method-assign]
+    stage.sectors._pause = pause  # type: ignore[method-assign]
     stage.store.writes = Full  # type: ignore[assignment,method-assign]
     stage.dispatch.tasks.clear()
     await stage.sectors.task_done(row, good_result(row))
