@@ -66,6 +66,8 @@ class Asks:
             case act.AskTicket(turn, lookback):
                 epoch = self._chain.head() - lookback
                 self._answer(number, ev.TicketReady(turn, self._chain.ticket(sector.id, epoch), epoch))
+            case act.WatchTicket(turn, epoch):
+                self._timers.at(self._chain.time_of(epoch), self._answer, number, ev.TicketOld(turn))
             case act.AskSeed(turn, epoch, ready_at):
                 self._timers.at(
                     self._chain.time_of(ready_at),

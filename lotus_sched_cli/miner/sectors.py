@@ -343,6 +343,8 @@ class Sectors:
                 return None
             answer = calls.outcome(trial, row.type, trial.turn, result, error)
             step = handle(trial, answer, now, self.settings)
+        elif isinstance(item.event, ev.TicketOld) and not await self._still_queued(number, item.event.turn):
+            return None
         elif item.event is not None:
             turn = trial.turn
             step = handle(trial, item.event, now, self.settings)
@@ -380,7 +382,7 @@ class Sectors:
             sector=sector.id,
             proof=sector.proof,
             type=task.type,
-            queued_at=sector.entered_at,
+            queued_at=sector.queued_at,
             files=task.files,
             first_piece=task.first_piece,
         )
@@ -463,6 +465,10 @@ class Sectors:
         if row is None:
             raise RpcError(1, f"No state for /{number}: datastore: key not found")
         return sector_rows.from_row(row)
+
+    async def _still_queued(self, number: int, turn: int) -> bool:
+        row = await self._store.task(self.task_id(number, turn))
+        return row is not None and row.phase is Phase.QUEUED
 
     def _set_state(self, number: int, state: State) -> None:
         old = self._states.get(number)

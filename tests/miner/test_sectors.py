@@ -306,3 +306,29 @@ async def test_a_verifier_that_is_away_is_asked_again(tmp_path: Path) -> None:
     await stage.until(State.PROVING, 0)
     assert len(asked) >= 3
     await stage.close()
+
+
+async def test_a_ticket_that_ages_in_the_queue_is_drawn_again(stage: Stage) -> None:
+    await stage.sectors.pledge()
+    row = await stage.until_task(TaskType.PRECOMMIT1)
+    first = (await stage.sectors.status(0)).Ticket
+    await stage.crash()
+    await stage.jump()
+    assert row.id in stage.dispatch.cancelled
+    (again,) = stage.dispatch.tasks.values()
+    assert again.type is TaskType.PRECOMMIT1 and again.id != row.id
+    assert again.queued_at == row.queued_at, "its place in the queue is kept"
+    assert (await stage.sectors.status(0)).Ticket.Epoch > first.Epoch
+    await stage.until(State.PROVING, 0)
+
+
+async def test_a_ticket_of_a_running_pc1_is_left_alone(stage: Stage) -> None:
+    await stage.sectors.pledge()
+    row = await stage.until_task(TaskType.PRECOMMIT1)
+    writes = stage.store.writes()
+    writes.task(row.id, phase=Phase.RUNNING)
+    await writes.commit()
+    await stage.jump()
+    assert stage.dispatch.cancelled == []
+    await stage.finish(row)
+    assert stage.sectors.state(0) is State.PRECOMMIT_WAIT or stage.sectors.state(0) is State.PRECOMMIT2

@@ -154,6 +154,14 @@ class AskTicket(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class WatchTicket(Action):
+    """If the task of this turn is still queued when the head reaches ``epoch``: TicketOld. Else no answer."""
+
+    turn: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class AskSeed(Action):
     """The seed of ``epoch``, once the head has reached ``ready_at``."""
 

@@ -146,6 +146,11 @@ class AskFailed(Answer):
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class TicketOld(Answer):
+    """The PreCommit1 of this turn still waits for a worker, and its ticket has used up half of its life."""
+
+
 # -- timers, files, the operator -------------------------------------------------------------------------------------
 
 

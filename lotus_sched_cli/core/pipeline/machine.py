@@ -12,6 +12,7 @@ Different on purpose:
   sector stays in Packing until the miner restarts.
 - No sector is removed because it failed: after any number of PreCommit1 failures it tries again.
 - Delays grow (RetryDelay, doubled up to RetryDelayMax, per sector and step) instead of a fixed minute.
+- A ticket whose PreCommit1 waits long for a worker is drawn anew (SectorOldTicket); Lotus finds out after the PreCommit1.
 - What a chain call or a check could not do is tried again by itself; in Lotus the sector waits for a restart.
 """
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.core.tasks import SectorId, TaskType
 
 from . import failures, path
 from .actions import Hold, Step
@@ -81,6 +82,8 @@ def resume(sector: Sector, at: Moment, settings: PipelineSettings, *, task_alive
     """After a restart: what the present state waits for. ``task_alive``: the task that was out is still stored."""
     run = Run(sector, at, settings, _enter)
     if sector.task is not None and task_alive:
+        if sector.task is TaskType.PRECOMMIT1:
+            path.watch_ticket(run)
         return run.step()
     if sector.retry_at is not None:
         run.wait(max(0.0, sector.retry_at - at.time))

@@ -28,6 +28,7 @@ from .actions import (
     SendCommit,
     SendPreCommit,
     WaitMessage,
+    WatchTicket,
     base64,
 )
 from .events import (
@@ -46,6 +47,7 @@ from .events import (
     Sent,
     TaskFailed,
     TaskOver,
+    TicketOld,
     TicketReady,
 )
 from .run import Run
@@ -125,6 +127,18 @@ def precommit1(run: Run) -> None:
         run.go(State.GET_TICKET)
         return
     run.task(TaskType.PRECOMMIT1, PreCommit1(sector.ticket, sector.pieces))
+    watch_ticket(run)
+
+
+def watch_ticket(run: Run) -> None:
+    """A queue may be days long: a PreCommit1 that begins with a ticket about to expire is hours of work for nothing.
+
+    So a ticket whose PreCommit1 still waits is drawn again when half of its life is over.
+    """
+    if run.sector.precommit_epoch is None:
+        settings = run.settings
+        half = settings.ticket_lookback + (settings.ticket_max_age - settings.ticket_lookback) // 2
+        run.act(WatchTicket(run.sector.turn, run.sector.ticket_epoch + half))
 
 
 def precommit1_answer(run: Run, event: SectorEvent) -> None:
@@ -139,6 +153,10 @@ def precommit1_answer(run: Run, event: SectorEvent) -> None:
             run.succeeded("PreCommit1")
             run.say("SectorPreCommit1", {"PreCommit1Out": base64(out)})
             run.go(State.PRECOMMIT2)
+        case TicketOld():
+            run.drop_task()
+            run.say("SectorOldTicket")
+            run.go(State.GET_TICKET)
         case TaskFailed(_, error):
             precommit1_failed(run, f"seal pre commit(1) failed: {error}")
 

@@ -49,6 +49,8 @@ class Run:
     def task(self, kind: TaskType, params: Params) -> None:
         turn = self.turn()
         self.sector.task = kind
+        if self.sector.queued_task is not kind:
+            self.sector.queued_task, self.sector.queued_at = kind, self.at.time
         self.act(RunTask(turn, kind, params))
 
     def drop_task(self) -> None:

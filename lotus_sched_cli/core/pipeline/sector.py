@@ -63,6 +63,9 @@ class Sector:
     entered_at: float
     turn: int = 0
     task: TaskType | None = None
+    #: When a task of ``queued_task`` was first queued; kept when such a task is queued again.
+    queued_task: TaskType | None = None
+    queued_at: float = 0.0
     #: How far a state of several steps is: ``check`` a proof, ``bad`` proof, ``retry`` the delay is over.
     part: str = ""
     log_count: int = 0

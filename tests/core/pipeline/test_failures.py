@@ -144,6 +144,19 @@ def test_a_ticket_too_old_before_pc1_is_drawn_again() -> None:
     r.until(State.PROVING)
 
 
+def test_a_ticket_that_ages_in_the_queue_is_drawn_again_and_keeps_its_place() -> None:
+    r = Rehearsal().until_task(TaskType.PRECOMMIT1)
+    queued_at, old = r.sector.queued_at, r.sector.ticket_epoch
+    assert r.the(act.WatchTicket).epoch == old + 900 + 1440
+    r.pass_time(seconds=1440 * 30, epochs=1440)
+    r.do(ev.TicketOld(r.turn))
+    assert r.the(act.CancelTask) and r.state is State.GET_TICKET and r.said[-1] == "SectorOldTicket"
+    r.work()
+    assert r.task() is TaskType.PRECOMMIT1 and r.sector.ticket_epoch == old + 1440
+    assert r.sector.queued_at == queued_at
+    r.until(State.PROVING)
+
+
 def test_a_ticket_too_old_for_the_precommit_costs_the_pc1() -> None:
     r = Rehearsal().until_task(TaskType.PRECOMMIT2)
     r.pass_time(epochs=3000)

@@ -14,7 +14,7 @@ from lotus_sched_cli.core.pipeline import Action, State
 from lotus_sched_cli.core.pipeline import actions as act
 from lotus_sched_cli.core.pipeline import events as ev
 from lotus_sched_cli.core.pipeline.states import WORKING
-from lotus_sched_cli.core.tasks import FileType
+from lotus_sched_cli.core.tasks import FileType, TaskType
 
 texts = st.sampled_from(["storage call error 0: x", "task aborted", "replica is half encoded"])
 
@@ -52,7 +52,9 @@ class AnyCourse(RuleBasedStateMachine):
     def out(self) -> Action | None:
         """The action that the sector waits for."""
         for action in reversed(self.r.everything):
-            if getattr(action, "turn", None) == self.r.turn and not isinstance(action, act.CancelTask):
+            if getattr(action, "turn", None) == self.r.turn and not isinstance(
+                action, act.CancelTask | act.WatchTicket
+            ):
                 return action
         return None
 
@@ -71,6 +73,11 @@ class AnyCourse(RuleBasedStateMachine):
     def it_goes_wrong(self, text: str, flag: bool) -> None:
         if (action := self.out()) is not None:
             self.play(bad(action, self.r, text, flag))
+
+    @precondition(lambda self: self.r.sector.task is TaskType.PRECOMMIT1)
+    @rule()
+    def the_ticket_ages_in_the_queue(self) -> None:
+        self.play(ev.TicketOld(self.r.turn))
 
     @rule(back=st.integers(1, 5))
     def an_old_answer_comes(self, back: int) -> None:
