@@ -1,0 +1,372 @@
+"""The workers of this miner: registration, heartbeats, who is who.
+
+A worker is known by its lasting id (``WorkerInfo.WorkerID``; a stock one by the URL that it registers with), never by
+session or host name. Registration calls it back before it is answered (Lotus ``node/impl/storminer.go``
+WorkerConnect, ``storage/sealer/manager.go`` AddWorker); from then on its session is asked for every 10 s
+(``storage/sealer/sched_worker.go``). What this means for its tasks is the listener's business (dispatch).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from lotus_sched_cli.core.caps import Caps
+from lotus_sched_cli.core.events import WorkerSpec
+from lotus_sched_cli.core.tasks import TaskType
+from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.rpc.client import Caller
+from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.types import NIL_UUID, WORKER_API_VERSION, StoragePath, WorkerInfo
+
+from .clock import Clock
+from .records import WorkerRow
+from .said import Said
+from .specs import Defaults, caps_of, limits_of, shared
+from .store import Store
+
+log = get("advmgr")
+_node = get("node")
+
+#: Seconds that a session check may take: half a heartbeat.
+SESSION_TIMEOUT: Final = 5.0
+#: A worker that registers is given this long per question.
+CONNECT_TIMEOUT: Final = 30.0
+
+Dial = Callable[[str], Caller]
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker as the miner knows it. ``caller`` is None for one that has not registered since the miner started."""
+
+    id: str
+    number: int
+    name: str
+    url: str
+    session: str
+    info: WorkerInfo = field(default_factory=WorkerInfo)
+    tasks: frozenset[TaskType] = frozenset()
+    caps: Caps = field(default_factory=Caps)
+    caps_source: str = ""
+    stock: bool = True
+    builtin: bool = False
+    caller: Caller | None = None
+    online: bool = False
+    last_seen: float = 0.0
+    #: Ids of the paths that it says are its own; None until it has told.
+    paths: frozenset[str] | None = None
+    #: Registered since the miner started.
+    registered: bool = False
+    beat: asyncio.Task[None] | None = None
+    said: Said = field(default_factory=Said)
+
+    @property
+    def label(self) -> str:
+        return f"{self.session[:8]}@{self.name}"
+
+    @property
+    def netloc(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+class Fleet(Protocol):
+    """Who listens to what happens to workers (dispatch)."""
+
+    async def worker_joined(self, worker: Worker, *, new_session: bool) -> None: ...
+
+    def worker_online(self, worker: Worker, online: bool) -> None: ...
+
+
+class Registry:
+    """All workers, those of earlier runs included. Reads are plain lookups."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        dial: Dial,
+        defaults: Defaults,
+        proof: int,
+        heartbeat: float = 10.0,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._dial = dial
+        self._defaults = defaults
+        self._proof = proof
+        self._heartbeat = heartbeat
+        self._fleet: Fleet | None = None
+        self._reown: Callable[[], None] = lambda: None
+        self._moved: Callable[[Iterable[str], str], Any] | None = None
+        self._connecting: dict[str, asyncio.Lock] = {}
+        self._closed = False
+        self.by_id: dict[str, Worker] = {}
+        self.by_session: dict[str, Worker] = {}
+
+    def listen(
+        self,
+        fleet: Fleet,
+        *,
+        reown: Callable[[], None],
+        moved: Callable[[Iterable[str], str], Any] | None = None,
+    ) -> None:
+        """Who hears of workers, and how the index is told that owners or addresses of paths changed."""
+        self._fleet, self._reown, self._moved = fleet, reown, moved
+
+    async def restore(self) -> None:
+        """Workers of earlier runs: known by name and number, offline until they register."""
+        for row in await self._store.workers():
+            self.by_id[row.id] = Worker(
+                row.id,
+                row.number,
+                row.name,
+                row.url,
+                row.session,
+                stock=not msgspec.json.decode(row.extras).get("aware", False),
+                last_seen=row.last_seen,
+            )
+
+    async def close(self) -> None:
+        """No more heartbeats; connections closed."""
+        self._closed = True
+        beats = [w.beat for w in self.by_id.values() if w.beat is not None]
+        for beat in beats:
+            beat.cancel()
+        await asyncio.gather(*beats, return_exceptions=True)
+        for worker in self.by_id.values():
+            if worker.caller is not None and not worker.builtin:
+                with contextlib.suppress(Exception):
+                    await worker.caller.close()
+
+    # -- lookups -------------------------------------------------------------------------------------------------
+
+    def owners(self, path_id: str, netlocs: frozenset[str]) -> frozenset[str]:
+        """Ids of the workers that serve a path: what they say themselves, else whose address stands in its URLs."""
+        return frozenset(
+            w.id
+            for w in self.by_id.values()
+            if w.registered and (path_id in w.paths if w.paths is not None else w.netloc in netlocs)
+        )
+
+    def live(self) -> list[Worker]:
+        """Workers that registered since the miner started, in the order of their numbers."""
+        return sorted((w for w in self.by_id.values() if w.registered), key=lambda w: w.number)
+
+    # -- registration ----------------------------------------------------------------------------------------------
+
+    async def connect(self, url: str) -> None:
+        """`WorkerConnect`. Raises RpcError with Lotus's texts."""
+        lock = self._connecting.setdefault(url, asyncio.Lock())
+        async with lock:
+            caller = self._dial(url)
+            try:
+                await self._check_version(caller)
+                _node.info(f"Connected to a remote worker at {url}", place="impl/storminer.go:476")
+                await self._add(url, caller)
+            except BaseException:
+                await caller.close()
+                raise
+
+    async def _check_version(self, caller: Caller) -> None:
+        try:
+            version = await caller.call("Version", result=int, timeout=CONNECT_TIMEOUT)
+        except (RpcError, RpcConnectError) as e:
+            raise RpcError(1, f"connecting remote storage failed: {e}") from e
+        if version >> 8 != WORKER_API_VERSION >> 8:
+            raise RpcError(
+                1,
+                f"connecting remote storage failed: unsupported worker api version: {_version(version)} "
+                f"(expected {_version(WORKER_API_VERSION)})",
+            )
+
+    async def _ask(self, caller: Caller, method: str, result: Any, what: str) -> Any:
+        try:
+            return await caller.call(method, result=result, timeout=CONNECT_TIMEOUT)
+        except (RpcError, RpcConnectError) as e:
+            raise RpcError(1, f"getting worker {what}: {e}") from e
+
+    async def _add(self, url: str, caller: Caller, *, builtin: bool = False) -> Worker:
+        session = await self._ask(caller, "Session", str, "session")
+        if session == NIL_UUID:
+            raise RpcError(1, "worker already closed")
+        info = shared(await self._ask(caller, "Info", WorkerInfo, "info"))
+        offered = await self._ask(caller, "TaskTypes", dict[str, Any], "tasks")
+        lasting = info.WorkerID if isinstance(info.WorkerID, str) and info.WorkerID else ""
+        worker_id = lasting or url
+        known = self.by_id.get(worker_id)
+        if known is not None and known.registered and known.session == session and known.url == url:
+            log.warn("duplicated worker added", place="sealer/manager.go:288", id=session)
+        elif known is not None and known.url != url:
+            await self._refuse_copy(known, session, url)
+        old_netloc = known.netloc if known is not None and known.url != url else ""
+        new_session = known is not None and known.session != session
+        worker = known or Worker(worker_id, self._free_number(builtin), "", url, session)
+        if worker.caller is not None and worker.caller is not caller and not worker.builtin:
+            stale = worker.caller
+            worker.caller = caller
+            await stale.close()
+        self.by_session.pop(worker.session, None)
+        worker.name, worker.url, worker.session = info.Hostname, url, session
+        worker.info, worker.caller = info, caller
+        worker.tasks = frozenset(TaskType(t) for t in offered if t in _TASK_TEXTS)
+        worker.stock, worker.builtin = not lasting, builtin
+        worker.caps, worker.caps_source = caps_of(info, self._proof, self._defaults)
+        worker.online, worker.last_seen, worker.registered = True, self._clock(), True
+        self.by_id[worker_id] = self.by_session[session] = worker
+        await self._keep(worker)
+        await self._learn_paths(worker)
+        if old_netloc and worker.paths and self._moved is not None:
+            await self._moved(worker.paths, old_netloc)
+        self._reown()
+        if self._fleet is not None:
+            await self._fleet.worker_joined(worker, new_session=new_session)
+        if worker.beat is None and not builtin and not self._closed:
+            worker.beat = asyncio.create_task(self._beats(worker), name=f"heartbeat {worker.label}")
+        return worker
+
+    async def add_builtin(self, caller: Caller, url: str) -> Worker:
+        """The miner's own worker: number 0, never out of reach."""
+        return await self._add(url, caller, builtin=True)
+
+    def _free_number(self, builtin: bool) -> int:
+        return 0 if builtin else max((w.number for w in self.by_id.values()), default=0) + 1
+
+    async def _refuse_copy(self, known: Worker, session: str, url: str) -> None:
+        """One id at two addresses: if the first one still answers, the second is a copied repo."""
+        if known.caller is None or known.session == session:
+            return
+        try:
+            answer = await known.caller.call("Session", result=str, timeout=SESSION_TIMEOUT)
+        except (RpcError, RpcConnectError):
+            return
+        if answer == known.session:
+            raise RpcError(
+                1,
+                f"worker id {known.id} is already in use by the worker at {known.url}, which still answers: "
+                f"the repo of the worker at {url} is a copy; give it a repo of its own",
+            )
+
+    async def _keep(self, worker: Worker) -> None:
+        writes = self._store.writes()
+        writes.worker(
+            WorkerRow(
+                worker.id,
+                worker.number,
+                worker.name,
+                worker.url,
+                worker.session,
+                worker.last_seen,
+                msgspec.json.encode({"aware": not worker.stock}),
+            )
+        )
+        await writes.commit()
+
+    async def _learn_paths(self, worker: Worker) -> None:
+        """Which paths are its own; it asks this miner about each, so nothing may be locked here."""
+        if worker.caller is None:
+            return
+        try:
+            paths = await worker.caller.call("Paths", result=list[StoragePath], timeout=CONNECT_TIMEOUT)
+        except (RpcError, RpcConnectError) as e:
+            log.warn(f"worker {worker.label} does not tell its paths: {e}")
+            worker.paths = worker.paths
+            return
+        worker.paths = frozenset(p.ID for p in paths or ())
+
+    async def refresh_paths(self, netlocs: frozenset[str]) -> None:
+        """A path was attached: ask the workers at its addresses which paths are theirs."""
+        for worker in [w for w in self.by_id.values() if w.registered and w.netloc in netlocs]:
+            await self._learn_paths(worker)
+        self._reown()
+
+    async def refresh_tasks(self, worker: Worker) -> bool:
+        """Ask for its task types again; True if they changed."""
+        if worker.caller is None:
+            return False
+        offered = await worker.caller.call("TaskTypes", result=dict[str, Any], timeout=SESSION_TIMEOUT)
+        tasks = frozenset(TaskType(t) for t in offered if t in _TASK_TEXTS)
+        changed = tasks != worker.tasks
+        worker.tasks = tasks
+        return changed
+
+    # -- heartbeats ------------------------------------------------------------------------------------------------
+
+    async def _beats(self, worker: Worker) -> None:
+        while not self._closed:
+            await asyncio.sleep(self._heartbeat)
+            try:
+                await self._beat(worker)
+            except asyncio.CancelledError:
+                raise
+            except Exception as e:
+                log.error(f"heartbeat of worker {worker.label} failed: {e!r}", exc=e)
+
+    async def _beat(self, worker: Worker) -> None:
+        caller, session = worker.caller, worker.session
+        if caller is None:
+            return
+        try:
+            answer = await caller.call("Session", result=str, timeout=SESSION_TIMEOUT)
+        except (RpcError, RpcConnectError) as e:
+            if worker.caller is caller:
+                self._set_online(worker, False, f"failed to check worker session: {e}")
+            return
+        if worker.caller is not caller or worker.session != session:
+            return
+        if answer == session:
+            worker.last_seen = self._clock()
+            self._set_online(worker, True, "")
+        elif answer == NIL_UUID:
+            self._set_online(worker, False, "it is shutting down")
+        else:
+            self._set_online(worker, False, f"worker session changed to {answer} (worker restarted?)")
+
+    def _set_online(self, worker: Worker, online: bool, why: str) -> None:
+        if worker.online == online:
+            return
+        worker.online = online
+        if worker.said.may(self._clock()):
+            if online:
+                log.info(f"worker {worker.label} answers again")
+            else:
+                log.warn(
+                    f"worker {worker.label} is out of reach, asked again every {self._heartbeat:g}s: {why}"
+                )
+        if self._fleet is not None:
+            self._fleet.worker_online(worker, online)
+
+    # -- for the scheduler -----------------------------------------------------------------------------------------
+
+    def spec(self, worker: Worker) -> WorkerSpec:
+        resources = worker.info.Resources
+        return WorkerSpec(
+            id=worker.id,
+            session=worker.session,
+            name=worker.name,
+            tasks=worker.tasks,
+            caps=worker.caps,
+            cpus=resources.CPUs,
+            gpus=len(resources.GPUs or ()),
+            mem_physical=resources.MemPhysical,
+            mem_swap=resources.MemSwap,
+            mem_used=resources.MemUsed,
+            mem_swap_used=resources.MemSwapUsed,
+            limits=limits_of(worker.info),
+            cap_aware=worker.caps_source == "worker",
+            ignore_resources=worker.info.IgnoreResources,
+        )
+
+
+_TASK_TEXTS: Final = frozenset(t.value for t in TaskType)
+
+
+def _version(number: int) -> str:
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
