@@ -25,7 +25,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
 #: Methods of ours: on the worker, on the miner (``Filecoin.`` before each).
 METHODS: Final[dict[str, frozenset[str]]] = {
     "worker": frozenset({"AbortCall"}),
-    "miner": frozenset({"SealingAbortForce", "SealingQueue"}),
+    "miner": frozenset({"SealingAbortForce", "SealingQueue", "WorkerKnown"}),
 }
 
 

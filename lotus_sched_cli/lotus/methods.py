@@ -251,6 +251,8 @@ _MINER: Final = (
 _MINER_OURS: Final = (
     _m("SealingAbortForce", "admin", (_CALL,)),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
+    # whether a worker of this session is registered; asked with the heartbeat, so that a lost registration is renewed
+    _m("WorkerKnown", "admin", (_UUID,), bool, "bool"),
 )
 
 

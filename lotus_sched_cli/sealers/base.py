@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus.rpc.streams import Reader
 from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorRef
 
 #: Where each file (cache: folder) of the sector lies or is to be made.
@@ -25,12 +26,6 @@ class SealError(Exception):
         super().__init__(text)
         self.text = text
         self.code = code
-
-
-class Source(Protocol):
-    """Piece data: unpadded bytes, as many as were announced."""
-
-    async def read(self, n: int) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +55,10 @@ class Sealer(Protocol):
         """The task types that it really does; moves between paths are the worker's own and included."""
         ...
 
-    async def data_cid(self, job: Job, size: int, data: Source) -> PieceInfo: ...
+    async def data_cid(self, job: Job, size: int, data: Reader) -> PieceInfo: ...
 
     async def add_piece(
-        self, job: Job, existing: Sequence[int], size: int, data: Source, files: Files
+        self, job: Job, existing: Sequence[int], size: int, data: Reader, files: Files
     ) -> PieceInfo: ...
 
     async def precommit1(

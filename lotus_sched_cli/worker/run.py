@@ -2,11 +2,307 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import resource
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from lotus_sched_cli.core.tasks import TaskType
+from lotus_sched_cli.lotus import apiinfo, logs, methods
+from lotus_sched_cli.lotus.errors import UserError
+from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.rpc.server import RpcServer
+from lotus_sched_cli.lotus.types import MINER_API_VERSION, APIVersion
+from lotus_sched_cli.sealers.base import Sealer
+from lotus_sched_cli.storage import serve
+from lotus_sched_cli.storage.errors import StorageError
+from lotus_sched_cli.storage.index import RpcIndex
+from lotus_sched_cli.storage.store import Store
+
+from . import gpus, listen, repo, resources
+from .api import WorkerAPI
+from .calls import DiskCalls
+from .caps import resolve
+from .choice import choose_sealer
+from .connection import MinerConnection, finder
+from .listen import Endpoint
 from .options import RunOptions
+from .profile import Profile
+from .registration import SIMULATED, Registration
+from .repo import WorkerRepo
+from .stopping import end, stop_signals, unless_stopped
+from .tasktypes import choose
+from .tokens import MinerVerifier
+from .worker import Worker
 
 __all__ = ["RunOptions", "run"]
+
+T = TypeVar("T")
+
+log: Final = logs.get("worker")
+_main: Final = logs.get("main")
+_advmgr: Final = logs.get("advmgr")
+
+#: Soft limit of open files that Lotus demands.
+WANTED_FILES: Final = 100_000
+#: Seconds between a ``Shutdown`` and the end of the server, so that the miner hears of it.
+LINGER: Final = 20.0
 
 
 async def run(options: RunOptions) -> None:
     """Run until SIGINT, SIGTERM, SIGHUP or ``Shutdown``. Raises ``lotus.errors.UserError`` for a start that fails."""
-    raise NotImplementedError
+    environ = dict(os.environ if options.environ is None else options.environ)
+    _check(options)
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(stop_signals())
+        log.info("Starting lotus worker")
+        miner = MinerConnection(finder(options.miner_api_url, options.miner_repo, environ))
+        stack.push_async_callback(miner.close)
+        await unless_stopped(_connect(miner), stop)
+        start = _Start(options, resources.unsized_data_cid(environ), miner, stop)
+        await unless_stopped(start.ask(), stop)
+        await start.serve(stack)
+    log.warn("Graceful shutdown successful")
+    _main.warn("http: Server closed")
+
+
+def _check(options: RunOptions) -> None:
+    """What is wrong whatever the miner says."""
+    listen.parse(options.listen)
+    if options.parallel_fetch_limit < 1:
+        raise UserError(
+            f'invalid value "{options.parallel_fetch_limit}" for --parallel-fetch-limit: give 1 or more'
+        )
+    repo.check(options.worker_repo)
+
+
+class _Start:
+    """One start, step by step; each step needs what the one before has learnt."""
+
+    def __init__(
+        self, options: RunOptions, environ: dict[str, str], miner: MinerConnection, stop: asyncio.Event
+    ) -> None:
+        self._options = options
+        self._environ = environ
+        self._miner = miner
+        self._stop = stop
+
+    async def ask(self) -> None:
+        """Learn from the miner what it is, and decide what this worker does. Nothing is written yet."""
+        version = await _ask(self._miner, "Version", result=APIVersion)
+        if version.APIVersion != MINER_API_VERSION:
+            raise UserError(
+                f"lotus-miner API version doesn't match: expected: +api{_dotted(MINER_API_VERSION)}; the miner at "
+                f"{self._miner.info.address} ({version.Version}) has +api{_dotted(version.APIVersion)}"
+            )
+        log.info(f"Remote version {version.Version}+api{_dotted(version.APIVersion)}")
+        actor = await _ask(self._miner, "ActorAddress", result=str)
+        size = await _ask(self._miner, "ActorSectorSize", actor, result=int)
+        options = self._options
+        self._stock = SIMULATED not in version.Version
+        self._chosen = choose_sealer(options, version.Version, self._miner.info.address, size)
+        self._caps = resolve(options, self._environ, size).caps
+        choice = choose(options, self._caps, self._chosen.sealer.tasks(), self._chosen.sealer.name)
+        self._tasks = choice.tasks
+        for note in (*choice.notes, self._chosen.note):
+            if note:
+                log.warn(note)
+        _check_files(self._chosen.sealer)
+        if not options.enable_gpu_proving:
+            os.environ["BELLMAN_NO_GPU"] = "true"
+        cards = await asyncio.to_thread(gpus.detect, self._environ)
+        if cards.warning:
+            log.warn(cards.warning)
+        _advmgr.info("Detected GPU devices.", count=len(cards.gpus))
+        self._cards = cards.gpus
+
+    async def serve(self, stack: AsyncExitStack) -> None:
+        """Open the repo and its paths, answer, register; returns when this worker is to end."""
+        options, miner = self._options, self._miner
+        own = repo.open_repo(options.worker_repo, local_storage=not options.no_local_storage)
+        stack.callback(own.repo.release)
+        profile = Profile(
+            name=options.name or socket.gethostname(),
+            id=own.id,
+            tasks=self._tasks,
+            caps=self._caps,
+            gpus=self._cards,
+            environ=self._environ,
+            no_swap=options.no_swap,
+        )
+        endpoint = await unless_stopped(
+            listen.bind(options.listen, apiinfo.host_port(miner.info.address), options.timeout), self._stop
+        )
+        stack.callback(endpoint.socket.close)
+        store = Store(
+            RpcIndex(miner),
+            endpoint.remote_url,
+            headers={"Authorization": f"Bearer {miner.info.token}"},
+            space=self._chosen.space,
+            parallel_fetch=options.parallel_fetch_limit,
+        )
+        stack.push_async_callback(store.close)
+        calls = DiskCalls(own.calls)
+        await calls.open()
+        worker = Worker(
+            miner=miner,
+            store=store,
+            sealer=self._chosen.sealer,
+            profile=profile,
+            calls=calls,
+            return_retry=options.return_retry,
+        )
+        worker.stock_miner = self._stock
+        stack.push_async_callback(worker.close)
+        self._say_limits_of_stock()
+        log.info("Opening local storage; connecting to master")
+        await unless_stopped(_open_paths(store, own), self._stop)
+        health = asyncio.create_task(store.run_health(options.heartbeat), name="health reports")
+        stack.push_async_callback(end, health)
+        await unless_stopped(worker.return_leftovers(), self._stop)
+        await self._answer(stack, endpoint, own, worker, store)
+
+    async def _answer(
+        self, stack: AsyncExitStack, endpoint: Endpoint, own: WorkerRepo, worker: Worker, store: Store
+    ) -> None:
+        options, miner = self._options, self._miner
+        log.info(f"Setting up control endpoint at {endpoint.address}")
+        verify = MinerVerifier(miner, remember=not self._stock)
+        api = WorkerAPI(worker, self._chosen.sealer, store, own.repo.path)
+        server = RpcServer(methods.WORKER, api, verify, default_perms=frozenset())
+        await stack.enter_async_context(_http(server, store, endpoint))
+        own.repo.set_token(miner.info.token)
+        own.repo.set_api(apiinfo.multiaddr(endpoint.host, endpoint.port, http=False))
+        stack.callback(own.repo.clear_api)
+
+        async def redeclare() -> None:
+            verify.forget()
+            if store.headers["Authorization"] != f"Bearer {miner.info.token}":
+                store.headers["Authorization"] = f"Bearer {miner.info.token}"
+                own.repo.set_token(miner.info.token)
+            await store.redeclare()
+
+        registration = Registration(miner, worker, endpoint.rpc_url, redeclare, options.heartbeat)
+        registering = asyncio.create_task(registration.run(), name="registration")
+        stack.push_async_callback(end, registering)
+        await self._until_ended(worker, registering)
+        log.warn("Shutting down...")
+
+    async def _until_ended(self, worker: Worker, registering: asyncio.Task[None]) -> None:
+        """A signal, a ``Shutdown`` call (and then time for the miner to notice), or a refusal, which is raised."""
+        signalled = asyncio.create_task(self._stop.wait())
+        closing = asyncio.create_task(worker.closing.wait())
+        try:
+            await asyncio.wait({signalled, closing, registering}, return_when=asyncio.FIRST_COMPLETED)
+            if registering.done():
+                registering.result()
+            if closing.done() and not signalled.done():
+                await worker.cancel_work()
+                told = asyncio.create_task(worker.said_closing.wait())
+                await asyncio.wait({signalled, told}, timeout=LINGER, return_when=asyncio.FIRST_COMPLETED)
+                told.cancel()
+                await asyncio.sleep(0.1)  # the answer that said so is still on its way
+        finally:
+            signalled.cancel()
+            closing.cancel()
+
+    def _say_limits_of_stock(self) -> None:
+        """What a stock miner cannot respect is said once, at start."""
+        if not self._stock:
+            return
+        caps = self._caps
+        if caps.force_p2_from_local_p1:
+            log.warn(
+                "--forcep2fromlocalp1: this miner is a stock lotus-miner, which cannot respect it: it may send PC2 of "
+                "sectors that lie elsewhere"
+            )
+        if caps.precommit1_hold_max and TaskType.PRECOMMIT1 in self._tasks:
+            log.info(
+                f"this miner is a stock lotus-miner: PC1 is not offered while {caps.precommit1_hold_max} sectors are held here"
+            )
+
+
+async def _connect(miner: MinerConnection) -> None:
+    """Until the miner answers, as Lotus: once a second, looking its address up anew. Raises UserError for a bad token."""
+    said = False
+    while True:
+        try:
+            miner.refresh()
+            await miner.call("Version", timeout=30.0)
+            return
+        except (apiinfo.ApiError, RpcConnectError, RpcError) as why:
+            if "http status 401" in str(why):
+                raise UserError(
+                    f"the miner at {miner.info.address} does not take this token ({why}); get one there with "
+                    "lotus-miner auth api-info --perm admin"
+                ) from why
+            sys.stdout.write(f"\r\x1b[0KConnecting to miner API... ({why})")
+            sys.stdout.flush()
+            if not said:
+                log.warn(f"no miner yet, trying again every second: {why}")
+            said = True
+        await asyncio.sleep(1)
+
+
+async def _ask(miner: MinerConnection, method: str, *params: str, result: type[T]) -> T:
+    """A call whose failure ends the start."""
+    try:
+        answer: T = await miner.call(method, *params, result=result)
+        return answer
+    except (RpcError, RpcConnectError) as why:
+        raise UserError(f"asking the miner at {miner.info.address} for {method}: {why}") from why
+
+
+async def _open_paths(store: Store, own: WorkerRepo) -> None:
+    try:
+        await store.open_all(own.storage_paths())
+    except StorageError as why:
+        raise UserError(str(why)) from why
+    except (RpcError, RpcConnectError) as why:
+        hint = ""
+        if "missing permission" in str(why):
+            hint = "; give MINER_API_INFO a token of lotus-miner auth api-info --perm admin"
+        raise UserError(f"telling the miner of this worker's paths: {why}{hint}") from why
+
+
+def _check_files(sealer: Sealer) -> None:
+    """Go raises the soft limit to the hard one at start, so the hard one decides."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = WANTED_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY or soft >= WANTED_FILES:
+        return
+    text = f"soft file descriptor limit (ulimit -n) too low, want {WANTED_FILES}, current {soft}"
+    if not sealer.simulated:
+        raise UserError(f"{text}; raise it (LimitNOFILE= of a systemd unit) and start again")
+    log.warn(f"{text}; real sealing would refuse to start")
+
+
+@contextlib.asynccontextmanager
+async def _http(server: RpcServer, store: Store, endpoint: Endpoint) -> AsyncIterator[None]:
+    app = web.Application()
+    server.attach(app)
+    app.add_routes(serve.routes(store, server.authorize))
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, keepalive_timeout=90, shutdown_timeout=1
+    )
+    await runner.setup()
+    try:
+        await web.SockSite(runner, endpoint.socket, backlog=1024).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _dotted(version: int) -> str:
+    return f"{version >> 16}.{version >> 8 & 255}.{version & 255}"

@@ -178,6 +178,14 @@ class Worker:
         self._poke.set()
         self._poke = asyncio.Event()
 
+    async def cancel_work(self) -> None:
+        """End the running work; its calls stay held and come back with code 101 after the next start."""
+        works = {held.work for held in self._held.values() if held.work is not None and not held.finishing}
+        for work in works:
+            work.cancel()
+        if works:
+            await asyncio.wait(works)
+
     async def close(self) -> None:
         """End everything; what is unfinished stays held for the next process."""
         self.closing.set()
