@@ -15,8 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
-from uuid import UUID, uuid5
+from typing import Any, Final, TypeVar
 
 from lotus_sched_cli.core.pipeline import (
     Moment,
@@ -41,12 +40,16 @@ from .asks import Asks
 from .chain import Chain
 from .pool import Pool
 from .records import Phase, TaskRow
-from .store import Store, StoreError, Writes
+from .seams import Dispatch
+from .sector_steps import StepWriter
+from .store import Store, StoreError
 from .timers import Timers
 
 __all__ = ["Dispatch", "Sectors"]
 
 log = logs.get("sectors")
+
+T = TypeVar("T")
 
 #: Sectors that take something in at once; their writes share commits.
 SECTORS_AT_ONCE: Final = 64
@@ -54,23 +57,6 @@ SECTORS_AT_ONCE: Final = 64
 CANCEL_WAIT: Final = 10.0
 #: Seconds before a step that the store refused is tried again: first, and most.
 STORE_RETRY: Final = (1.0, 60.0)
-
-
-class Dispatch(Protocol):
-    """What the pipeline asks of dispatch."""
-
-    def submit(self, row: TaskRow) -> None:
-        """A stored task wants a worker (its parameters: ``Store.task_params``). Ends with ``Sectors.task_done``."""
-
-    async def cancel(self, task_id: str) -> None:
-        """A task is no longer wanted; its stored phase is CANCELLED. Returns once its work is dead (or never began),
-        after ``Writes.delete_task``. ``task_done`` is not called for it."""
-
-    def sector_held(self, sector: SectorId, held: bool) -> None:
-        """Whether the sector's files fill P1 holds (core event SectorHeld)."""
-
-    async def remove_files(self, sector: SectorId) -> None:
-        """Delete the sector's files everywhere. Raises with a text that the sector's log shows."""
 
 
 @dataclass(slots=True)
@@ -118,10 +104,10 @@ class Sectors:
         self._summary: Counter[State] = Counter()
         self._inbox: dict[int, deque[_Item]] = {}
         self._pool = Pool("sectors", SECTORS_AT_ONCE)
-        self._cancelling: set[asyncio.Task[None]] = set()
+        self._aside: set[asyncio.Task[Any]] = set()
         self._claimed: set[int] = set()
         self._lowest = first_number
-        self._namespace = uuid5(UUID(int=0), f"t0{miner}/{chain.id}")
+        self._steps = StepWriter(store, f"t0{miner}/{chain.id}")
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -157,17 +143,17 @@ class Sectors:
             await self.timers.stop()
         await self._pool.stop()
         await self._asks.stop()
-        for task in self._cancelling:
+        for task in self._aside:
             task.cancel()
-        await asyncio.gather(*self._cancelling, return_exceptions=True)
+        await asyncio.gather(*self._aside, return_exceptions=True)
 
     async def settled(self) -> None:
         """Until no sector works on an event and nothing asked is on its way (for tests: timers and tasks may be out)."""
-        while self._pool.busy or self._asks.busy or self._cancelling:
+        while self._pool.busy or self._asks.busy or self._aside:
             await self._pool.idle()
             await self._asks.idle()
-            if self._cancelling:
-                await asyncio.wait(self._cancelling)
+            if self._aside:
+                await asyncio.wait(self._aside)
             await asyncio.sleep(0)
 
     # -- what the API asks for ---------------------------------------------------------------------------------------
@@ -175,7 +161,7 @@ class Sectors:
     async def pledge(self) -> SectorId:
         """A new committed capacity sector; its number is stored on return. Raises RpcError (too many are sealing)."""
         # Shielded: a client that hangs up must not leave a sector that is stored and that nobody works on.
-        return await asyncio.shield(asyncio.ensure_future(self._pledge()))
+        return await asyncio.shield(self._beside(self._pledge()))
 
     async def _pledge(self) -> SectorId:
         sealing = self.sealing + len(self._claimed)
@@ -187,7 +173,7 @@ class Sectors:
             step = start(SectorId(self._miner, number), self._proof, self._now(), self.settings)
             writes = self._store.writes()
             writes.new_sector(sector_rows.to_row(step.sector))
-            await self._write_step(writes, step)
+            await self._steps.write(writes, step)
             await writes.commit()
         except StoreError as error:
             self._lowest = min(self._lowest, number)
@@ -280,7 +266,7 @@ class Sectors:
 
     def task_id(self, number: int, turn: int) -> str:
         """Lotus's SchedId of the task that a sector asked for in this turn."""
-        return str(uuid5(self._namespace, f"{number}/{turn}"))
+        return self._steps.task_id(number, turn)
 
     # -- one event at a time -----------------------------------------------------------------------------------------
 
@@ -353,39 +339,10 @@ class Sectors:
         else:
             step = resume(trial, now, self.settings, task_alive=False)
         writes.sector(sector_rows.to_row(trial))
-        await self._write_step(writes, step)
+        await self._steps.write(writes, step)
         await writes.commit()
         self._take(step)
         return step
-
-    async def _write_step(self, writes: Writes, step: Step) -> None:
-        sector = step.sector
-        first = sector.log_count - len(step.log)
-        for offset, entry in enumerate(step.log):
-            writes.log(sector.id.number, first + offset, sector_rows.log_row(entry))
-        kept: bytes | None = None
-        for action in step.actions:
-            match action:
-                case act.Keep(name, data):
-                    writes.keep(sector.id.number, name, data)
-                    kept = data if name == "pc1_out" else kept
-                case act.CancelTask(turn):
-                    writes.task(self.task_id(sector.id.number, turn), phase=Phase.CANCELLED)
-                case act.RunTask():
-                    if isinstance(action.params, act.PreCommit2) and kept is None:
-                        kept = await self._store.kept(sector.id.number, "pc1_out")
-                    writes.new_task(self._row(sector, action), calls.params(sector, action.params, kept))
-
-    def _row(self, sector: Sector, task: act.RunTask) -> TaskRow:
-        return TaskRow(
-            id=self.task_id(sector.id.number, task.turn),
-            sector=sector.id,
-            proof=sector.proof,
-            type=task.type,
-            queued_at=sector.queued_at,
-            files=task.files,
-            first_piece=task.first_piece,
-        )
 
     def _take(self, step: Step) -> None:
         """The stored step becomes the sector."""
@@ -402,7 +359,7 @@ class Sectors:
         for at, action in enumerate(step.actions):
             match action:
                 case act.RunTask():
-                    self._dispatch.submit(self._row(sector, action))
+                    self._dispatch.submit(self._steps.task_row(sector, action))
                 case act.CancelTask(turn):
                     self._cancel_then(sector, turn, Step(sector, (), step.actions[at + 1 :]))
                     return
@@ -438,10 +395,10 @@ class Sectors:
 
         self._beside(then())
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _beside(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
-        self._cancelling.add(task)
-        task.add_done_callback(self._cancelling.discard)
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
         return task
 
     async def _pause(self, seconds: float) -> None:

@@ -332,3 +332,26 @@ async def test_a_ticket_of_a_running_pc1_is_left_alone(stage: Stage) -> None:
     assert stage.dispatch.cancelled == []
     await stage.finish(row)
     assert stage.sectors.state(0) is State.PRECOMMIT_WAIT or stage.sectors.state(0) is State.PRECOMMIT2
+
+
+async def test_a_proving_sector_can_be_finalized_again_by_hand(stage: Stage) -> None:
+    await stage.sectors.pledge()
+    await stage.until(State.PROVING, 0)
+    await stage.sectors.update_state(0, "FinalizeSector")
+    await stage.settle()
+    assert stage.dispatch.held[0] is True
+    (row,) = stage.dispatch.tasks.values()
+    assert row.type is TaskType.FINALIZE
+    await stage.until(State.PROVING, 0)
+    assert stage.dispatch.held[0] is False
+    assert stage.sectors.summary() == {"Proving": 1}
+
+
+async def test_a_client_that_hangs_up_during_its_pledge_leaves_no_orphan(stage: Stage) -> None:
+    pledge = asyncio.ensure_future(stage.sectors.pledge())
+    await asyncio.sleep(0)
+    pledge.cancel()
+    await asyncio.gather(pledge, return_exceptions=True)
+    await stage.settle()
+    assert stage.sectors.summary() == {"Packing": 1}
+    await stage.until(State.PROVING, 0)

@@ -14,8 +14,8 @@ from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FileType, TaskType
 from .actions import AskChain
 from .events import OnChain, SectorEvent, TaskOver
 from .path import ANSWERS as PATH_ANSWERS
-from .path import precommit1_failed, redo_precommit1, ticket_expired, ticket_is_old
 from .run import Run
+from .sealing import precommit1_failed, redo_precommit1, ticket_expired, ticket_is_old
 from .states import State
 
 #: PreCommit2 failures in a row after which only a new PreCommit1 is tried.

@@ -23,7 +23,7 @@ from typing import Final
 
 from lotus_sched_cli.core.tasks import SectorId, TaskType
 
-from . import failures, path
+from . import failures, path, sealing
 from .actions import Hold, Step
 from .events import (
     Answer,
@@ -83,7 +83,7 @@ def resume(sector: Sector, at: Moment, settings: PipelineSettings, *, task_alive
     run = Run(sector, at, settings, _enter)
     if sector.task is not None and task_alive:
         if sector.task is TaskType.PRECOMMIT1:
-            path.watch_ticket(run)
+            sealing.watch_ticket(run)
         return run.step()
     if sector.retry_at is not None:
         run.wait(max(0.0, sector.retry_at - at.time))
