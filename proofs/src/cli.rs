@@ -98,8 +98,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
 }
 
 pub fn help() -> String {
-    let commands: String =
-        COMMANDS.iter().map(|(name, what)| format!("   {name:<16}  {what}\n")).collect();
+    let commands: String = COMMANDS.iter().map(|(name, what)| format!("   {name:<16}  {what}\n")).collect();
     format!(
         "NAME:\n   lotus-proofs - one sealing task of Filecoin, one process\n\n\
          USAGE:\n   lotus-proofs command [flags] < request.json > result.json\n\n\

@@ -80,14 +80,14 @@ fn is_full(error: &io::Error) -> bool {
 /// The library's errors are texts; these are the ones that mean more than "failed".
 fn code_of_text(text: &str) -> Code {
     const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
-    const PARAMETERS: [&str; 3] =
-        ["No cached parameters found", "Invalid parameters file", "No cached srs key found"];
-    const INVALID: [&str; 5] = [
+    const PARAMETERS: [&str; 3] = ["No cached parameters found", "Invalid parameters file", "No cached srs key found"];
+    const INVALID: [&str; 6] = [
         "Invalid vanilla proof",
-        "Vanilla proof didn't verify",
         "Invalid encoding proof",
-        "post seal verification sanity check failed",
-        "invalid proof",
+        "Invalid synth",
+        "sanity check failed",
+        "post seal aggregation verifies",
+        "Vanilla proof didn't verify",
     ];
     let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     if has(&FULL) {

@@ -21,7 +21,7 @@ use storage_proofs_porep::stacked::{StackedCompound, StackedDrg};
 
 use crate::disk::{self, Lock};
 use crate::failure::{bad_input, Code, Failure, Outcome};
-use crate::wire::{sector_size, seal_proof};
+use crate::wire::{seal_proof, sector_size};
 use crate::{logging, process};
 
 /// Bytes of a point of each group, uncompressed.
@@ -212,8 +212,8 @@ fn write_new<Tree: 'static + MerkleTreeTrait>(proof: RegisteredSealProof, folder
     type Scheme<'a, Tree> = StackedDrg<'a, Tree, DefaultPieceHasher>;
     let circuit = <Compound<Tree> as CompoundProof<Scheme<'_, Tree>, _>>::blank_circuit(&public);
     tell_progress();
-    let made = groth16::generate_random_parameters::<Bls12, _, _>(circuit, &mut OsRng)
-        .map_err(|why| library(why.into()))?;
+    let made =
+        groth16::generate_random_parameters::<Bls12, _, _>(circuit, &mut OsRng).map_err(|why| library(why.into()))?;
     let path = folder.join("params");
     let write = || -> io::Result<()> {
         let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);

@@ -93,7 +93,6 @@ pub fn finish(outcome: Result<Value, Failure>) -> ! {
     disk::drop_scratch();
     let (mut code, value) = match &outcome {
         Ok(value) => (0, value.clone()),
-        // An invalid proof is an answer as much as a failure: it may bring its own result.
         Err(failure) => {
             let error = json!({"Kind": failure.code.kind(), "Message": failure.message});
             (failure.code as i32, json!({"Error": error}))
@@ -138,8 +137,16 @@ pub fn usage() -> Value {
         "seconds": rounded(STARTED.get().map_or(0.0, |start| start.elapsed().as_secs_f64())),
         "user_seconds": seconds(used.ru_utime),
         "system_seconds": seconds(used.ru_stime),
-        "max_rss": used.ru_maxrss as u64 * 1024,
+        "max_rss": largest_resident().unwrap_or(used.ru_maxrss as u64 * 1024),
     })
+}
+
+/// The high-water mark of this program's memory. `ru_maxrss`, here or at the parent's `wait4`, starts with what the
+/// parent had when it forked: a big Python process makes every small task look big.
+fn largest_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
 fn rounded(seconds: f64) -> f64 {

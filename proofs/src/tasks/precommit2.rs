@@ -76,7 +76,8 @@ pub fn run(request: Value) -> Outcome<Value> {
 
     let mut marker = Marker { pre_commit1_out: digest, cids: None };
     write(&cache, &marker)?;
-    let done = seal_pre_commit_phase2(phase1, &cache, &sealed).map_err(|why| Failure::of_library("precommit2", &why))?;
+    let done =
+        seal_pre_commit_phase2(phase1, &cache, &sealed).map_err(|why| Failure::of_library("precommit2", &why))?;
     let replica = Replica { sector: request.sector, cache: &cache, sealed: &sealed, done: &done };
     if let Some(ticket) = ticket {
         if synthetic {
@@ -86,10 +87,8 @@ pub fn run(request: Value) -> Outcome<Value> {
             replica.try_seed(ticket)?;
         }
     }
-    let cids = SectorCids {
-        unsealed: Link::new(Kind::Unsealed, &done.comm_d),
-        sealed: Link::new(Kind::Sealed, &done.comm_r),
-    };
+    let cids =
+        SectorCids { unsealed: Link::new(Kind::Unsealed, &done.comm_d), sealed: Link::new(Kind::Sealed, &done.comm_r) };
     marker.cids = Some(cids.clone());
     write(&cache, &marker)?;
     Ok(serde_json::to_value(cids).expect("plain data"))

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 
 use crate::cid::Kind;
-use crate::failure::{bad_input, Failure, Outcome};
+use crate::failure::{bad_input, Code, Failure, Outcome};
 use crate::partial::{PaddedWriter, PartialFile};
 use crate::process::absolute;
 use crate::tasks::{existing_replica, path, read};
@@ -99,8 +99,7 @@ impl Work {
             return bad_input(format!("Offset {start} and Size {}: into Paths.Unsealed go blocks of 127", end - start));
         }
         let size = sector_size(self.proof);
-        let mut file =
-            if path.exists() { PartialFile::open(&path, size)? } else { PartialFile::create(&path, size)? };
+        let mut file = if path.exists() { PartialFile::open(&path, size)? } else { PartialFile::create(&path, size)? };
         let padding = PaddedWriter::new(file.writer(padded(start))?);
         let padding = self.unseal(start, end, padding)?;
         padding.finish().map_err(|why| Failure::of_io(path.display(), &why))?;
@@ -133,7 +132,7 @@ impl Work {
         }
         done.map_err(|why| Failure::of_library("unseal", &why))?;
         if window.left > 0 {
-            return bad_input(format!("the library gave {} bytes too few", window.left));
+            return Err(Failure::new(Code::Failed, format!("unseal: the library gave {} bytes too few", window.left)));
         }
         Ok(window.inner)
     }

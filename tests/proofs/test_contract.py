@@ -1,0 +1,244 @@
+"""What whoever calls the program relies on: exit codes, one line of error, results in one piece, its end."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import BAD_INPUT, FAILED, NO_SPACE, OK, Program, Sector, b64
+
+
+def test_it_says_what_it_is(program: Program) -> None:
+    answer = program.run("version", "")
+    assert answer.code == OK
+    assert answer.result["Program"] == "lotus-proofs" and answer.result["Contract"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no command"),
+        (["precommit3"], "precommit3"),
+        (["verify", "--fast"], "--fast"),
+        (["verify", "--log", "xml"], "xml"),
+        (["verify", "--parent", "me"], "me"),
+        (["verify", "--result"], "--result"),
+        (["verify", "--output", "x"], "--output"),
+        (["verify", "version"], "version"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(program: Program, arguments: list[str], words: str) -> None:
+    done = subprocess.run([program.path, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == BAD_INPUT
+    assert done.stderr.startswith("ERROR: ") and words in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"Tickets": ""}, "Tickets"),
+        ({"Ticket": b64(b"short")}, "Ticket has 5 bytes"),
+        ({"Ticket": "%%%"}, "base64"),
+        ({"Sector": {"ID": {"Miner": 1, "Number": 1}, "ProofType": 99}}, "99"),
+        ({"Sector": {"ID": {"Miner": 1, "Number": 1}, "ProofType": 15}}, "non-interactive"),
+        ({"Pieces": []}, "0 padded bytes"),
+        ({"Pieces": [{"Size": 2048, "PieceCID": {"/": "bafy"}}]}, "bafy"),
+        ({"Paths": {}}, "Paths.Unsealed"),
+        ({"Paths": {"Unsealed": "/nowhere", "Sealed": "/nowhere", "Cache": "/nowhere"}}, "/nowhere"),
+    ],
+)
+def test_a_wrong_request_says_what_and_begins_nothing(
+    sector: Sector, change: dict[str, object], words: str
+) -> None:
+    sector.fill()
+    answer = sector.program.run("precommit1", sector.precommit1_request() | change)
+    assert answer.code == BAD_INPUT
+    assert words in answer.error and "\n" not in answer.error
+    assert answer.result["Error"]["Kind"] == "bad-input"
+    assert answer.log[-1]["level"] == "error" and answer.log[-1]["msg"] == answer.error
+    assert not sector.sealed.exists() and not sector.cache.exists()
+
+
+def test_a_request_that_is_no_json(program: Program) -> None:
+    answer = program.run("verify", '{"Sector":')
+    assert answer.code == BAD_INPUT and "no JSON" in answer.error
+
+
+def test_a_truncated_output_of_an_earlier_phase_is_the_field_s_error(sealed: Sector) -> None:
+    whole = sealed.commit1().result["Commit1Out"]
+    request = {"Sector": sealed.request()["Sector"], "Commit1Out": whole[: len(whole) // 8 * 4]}
+    answer = sealed.program.run("commit2", request)
+    assert answer.code == BAD_INPUT and "EOF while parsing" in answer.error
+
+
+def test_big_outputs_go_by_file_and_paths_start_where_the_caller_stands(sector: Sector) -> None:
+    sector.fill()
+    request = sector.precommit1_request() | {
+        "Paths": {"Unsealed": "unsealed", "Sealed": "sealed", "Cache": "cache"}
+    }
+    (sector.folder / "request.json").write_text(json.dumps(request))
+    flags = ["--request", "request.json", "--result", "result.json", "--output", "pc1.json"]
+    answer = sector.program.run("precommit1", "", *flags, cwd=sector.folder)
+    assert (answer.code, answer.result) == (OK, {})
+    result = json.loads((sector.folder / "result.json").read_text())
+    output = sector.folder / "pc1.json"
+    assert result == {"PreCommit1OutFile": str(output), "Size": output.stat().st_size}
+    assert json.loads(output.read_bytes())["_lotus_SealRandomness"] == b64(sector.ticket)
+    sector.precommit2(sector.request(PreCommit1OutFile=str(output)))
+    assert sector.commit1().code == OK
+
+
+def test_a_settings_file_of_the_library_where_the_caller_stands_is_not_read(sector: Sector) -> None:
+    (sector.folder / "rust-fil-proofs.config.toml").write_text('parent_cache = "/proc/forbidden"')
+    sector.fill()
+    environment = {key: value for key, value in sector.program.environment.items() if "PARENT" not in key}
+    bare = Program(sector.program.path, environment | {"FIL_PROOFS_CACHE_DIR": f"{sector.folder}/"})
+    answer = bare.run("precommit1", sector.precommit1_request(), cwd=sector.folder)
+    assert answer.code == OK, answer.error
+    assert list((sector.folder / "filecoin-parents").glob("*.cache"))
+
+
+def test_a_panic_of_the_library_is_one_line(sealed: Sector, parameters: Path) -> None:
+    """A proof without labels: the library indexes into nothing, in a thread of its own."""
+    output = json.loads(base64.b64decode(sealed.commit1().result["Commit1Out"]))
+    output["vanilla_proofs"]["StackedDrg2KiBV1"][0][0]["labeling_proofs"] = []
+    request = {"Sector": sealed.request()["Sector"], "Commit1Out": b64(json.dumps(output).encode())}
+    answer = sealed.program.run("commit2", request, FIL_PROOFS_PARAMETER_CACHE=str(parameters))
+    assert answer.code == FAILED
+    assert answer.error.startswith("the proofs library gave up: index out of bounds")
+    assert answer.log[-1]["msg"] == answer.error
+
+
+def test_an_unread_standard_output_that_is_full_is_no_space(program: Program) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            program.command("version"), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == NO_SPACE
+    assert "No space left" in done.stderr
+
+
+def test_a_full_disk_is_told_before_anything_is_written(program: Program, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        sector = Sector(program, small, proof=6)
+        zeros = {"Type": "null", "Info": str(sector.capacity)}
+        added = program.run("addpiece", sector.request(NewPieceSize=sector.capacity, PieceData=zeros))
+        sector.pieces = [added.result]
+        answer = program.run("precommit1", sector.precommit1_request())
+        assert answer.code == NO_SPACE
+        assert "are free" in answer.error
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_memory_and_time_are_on_the_last_line(sector: Sector) -> None:
+    sector.fill()
+    answer = sector.program.run("precommit1", sector.precommit1_request())
+    done = answer.log[-1]
+    assert done["msg"] == "done"
+    assert 1 << 20 < done["max_rss"] < 64 << 20 and done["seconds"] < 60
+    assert done["user_seconds"] >= 0 and done["system_seconds"] >= 0
+
+
+def test_a_log_for_people_is_text(sector: Sector) -> None:
+    run = [sector.program.path, "finalize"]
+    done = subprocess.run(run, input="{}", capture_output=True, text=True, check=False)
+    last = done.stderr.splitlines()[-1].split("\t")
+    assert done.returncode == BAD_INPUT
+    assert last[1:3] == ["ERROR", "proofs"] and "Sector" in last[3]
+
+
+# Whose child it is.
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_kill_9_of_the_parent_ends_the_child_at_once(program: Program) -> None:
+    parent_code = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    command = [sys.executable, "-c", parent_code, *program.command("verify")]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    child = int(parent.stdout.readline())
+    deadline = time.monotonic() + 30
+    # The child must have got to the point where it asks the kernel for this.
+    while Path(f"/proc/{child}/cwd").resolve() != Path(f"/proc/{child}") and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert not alive(child)
+
+
+def test_a_child_whose_parent_is_gone_already_does_not_begin(program: Program) -> None:
+    answer = program.run("version", "", "--parent", "1")
+    assert answer.code == BAD_INPUT and "whoever started this is gone" in answer.error
+    assert program.run("version", "", "--parent", str(os.getpid())).code == OK
+
+
+def test_terminated_it_ends_by_the_signal(program: Program) -> None:
+    process = subprocess.Popen(program.command("verify"), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process.terminate()
+    assert process.wait() == -signal.SIGTERM
+
+
+# Finalize.
+
+
+def test_finalize_keeps_what_unsealing_and_post_need(sector: Sector) -> None:
+    sector.seal()
+    assert sector.program.run("finalize", sector.request()).code == OK
+    assert {path.name for path in sector.cache.iterdir()} == {"p_aux", "t_aux", "sc-02-data-tree-r-last.dat"}
+    output = sector.folder / "output"
+    request = sector.unseal_request(3, 1000, Output=str(output))
+    assert sector.program.run("unseal-range", request).code == OK
+    assert output.read_bytes() == sector.data[3:1003]
+
+
+def test_finalize_before_precommit2_is_refused(sector: Sector) -> None:
+    sector.fill()
+    sector.precommit1()
+    before = {path.name for path in sector.cache.iterdir()}
+    refused = sector.program.run("finalize", sector.request())
+    assert refused.code == BAD_INPUT and "p_aux" in refused.error
+    assert {path.name for path in sector.cache.iterdir()} == before
+
+
+def test_a_synthetic_proof_s_sector_goes_the_same_way(program: Program, tmp_path: Path) -> None:
+    sector = Sector(program, tmp_path, proof=10, number=3)
+    sector.seal()
+    assert (sector.cache / "syn-porep-vanilla-proofs.dat").exists()
+    assert sector.commit1().code == OK
+    assert program.run("finalize", sector.request()).code == OK
+    assert not (sector.cache / "syn-porep-vanilla-proofs.dat").exists()
+
+
+def test_datacid_is_addpiece_s_cid(sealed: Sector) -> None:
+    piece = str(sealed.folder / "piece")
+    answer = sealed.program.run("datacid", {"PieceSize": 2032, "PieceData": piece})
+    assert (answer.code, answer.result) == (OK, sealed.pieces[0])
