@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+
 from tests.farm.farm import Farm
 from tests.farm.test_scenes import FAST_CHAIN
 
