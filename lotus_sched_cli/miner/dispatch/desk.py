@@ -1,0 +1,264 @@
+"""What all parts of dispatch share: the flights, who waits for which call, and the ends that a flight can have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from lotus_sched_cli.core.events import Event, Outcome, TaskEnded
+from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.lotus.types import CallError
+from lotus_sched_cli.miner.clock import Clock
+from lotus_sched_cli.miner.locks import SectorLockTable
+from lotus_sched_cli.miner.records import UNBOUND, Phase
+from lotus_sched_cli.miner.store import Store
+from lotus_sched_cli.miner.workers import Registry, Worker
+
+from .flight import Flight, Pipeline
+from .wire import ABORTED, outcome_of
+
+log = get("advmgr")
+
+Part = Literal["fetch", "main"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: until a silent worker's call is lost (0: never), until a restarted worker's call is, between asks."""
+
+    lost_after: float = 6 * 3600.0
+    restart_grace: float = 60.0
+    ask_again: float = 5.0
+    hand_over: float = 5.0
+
+
+class Desk:
+    """The flights and their books. Everything here happens on the event loop; what is awaited is named so."""
+
+    def __init__(
+        self,
+        store: Store,
+        workers: Registry,
+        locks: SectorLockTable,
+        *,
+        clock: Clock,
+        post: Callable[..., None],
+        patience: Patience,
+    ) -> None:
+        self.store = store
+        self.workers = workers
+        self.locks = locks
+        self.clock = clock
+        self._post = post
+        self.patience = patience
+        self.pipeline: Pipeline
+        self.flights: dict[str, Flight] = {}
+        self.by_sector: dict[SectorId, dict[str, Flight]] = defaultdict(dict)
+        self.by_worker: dict[str, set[Flight]] = defaultdict(set)
+        self.calls: dict[str, tuple[Flight, Part]] = {}
+        #: Calls that were given up while their task goes on: a result is still welcome until it runs elsewhere.
+        self.old_calls: dict[str, Flight] = {}
+        self._woken: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._spawned: set[asyncio.Task[Any]] = set()
+
+    # -- books -------------------------------------------------------------------------------------------------------
+
+    def post(self, *events: Event) -> None:
+        self._post(*events)
+
+    def add(self, flight: Flight) -> None:
+        self.flights[flight.row.id] = flight
+        self.by_sector[flight.sector][flight.row.id] = flight
+
+    def forget(self, flight: Flight) -> None:
+        """It is over: nothing of it is remembered."""
+        self.detach(flight)
+        self.flights.pop(flight.row.id, None)
+        mine = self.by_sector.get(flight.sector)
+        if mine is not None:
+            mine.pop(flight.row.id, None)
+            if not mine:
+                del self.by_sector[flight.sector]
+        for call in flight.old_calls:
+            self.old_calls.pop(call, None)
+
+    def attach(self, flight: Flight) -> None:
+        """Count it on its worker's books."""
+        assert flight.row.worker_id is not None
+        self.by_worker[flight.row.worker_id].add(flight)
+        if flight.lock is None:
+            flight.lock = self.locks.show(flight.sector, flight.row.type)
+
+    def detach(self, flight: Flight) -> None:
+        """It no longer waits for anything on its worker."""
+        flight.attempt += 1
+        if flight.row.worker_id is not None:
+            self.by_worker[flight.row.worker_id].discard(flight)
+            flight.last_worker = flight.row.worker_id
+        for call in [c for c in (flight.row.fetch_call_id, flight.row.call_id, *flight.calls) if c]:
+            self.calls.pop(call, None)
+        flight.calls.clear()
+        flight.open_call = flight.asking = ""
+        flight.answered.set()
+        self.locks.release(flight.lock)
+        flight.lock = None
+        courier, flight.courier = flight.courier, None
+        if courier is not None and courier is not asyncio.current_task():
+            courier.cancel()
+
+    def known_call(self, flight: Flight, call: str, part: Part) -> None:
+        self.calls[call] = (flight, part)
+        flight.calls.add(call)
+
+    def worker_of(self, flight: Flight) -> Worker | None:
+        return self.workers.by_id.get(flight.row.worker_id or "")
+
+    def makers(self, sector: SectorId) -> frozenset[str]:
+        """Workers that have a task of this sector just now."""
+        return frozenset(
+            f.row.worker_id
+            for f in self.by_sector.get(sector, {}).values()
+            if f.on_worker and f.row.worker_id
+        )
+
+    # -- waiting for workers -----------------------------------------------------------------------------------------
+
+    def wake(self, worker_id: str) -> None:
+        """It has registered or answers again."""
+        self._woken.pop(worker_id, asyncio.Event()).set()
+
+    async def await_worker(self, worker_id: str, seconds: float) -> None:
+        """Until it is heard of, or the time is over."""
+        try:
+            await asyncio.wait_for(self._woken[worker_id].wait(), seconds)
+        except TimeoutError:
+            pass
+
+    def spawn(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[Any]:
+        """Run beside everything else; a failure is logged and stops nobody."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except Exception as e:
+                log.error(f"{what}: {e!r}", exc=e)
+
+        task = asyncio.create_task(guarded(), name=what)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
+        return task
+
+    async def stop(self) -> None:
+        tasks = [*self._spawned, *(f.courier for f in self.flights.values() if f.courier is not None)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    async def settle(
+        self,
+        flight: Flight,
+        result: bytes | None,
+        error: CallError | None,
+        *,
+        outcome: Outcome | None = None,
+        lost: bool = False,
+    ) -> None:
+        """Store what came of a flight, then tell scheduler and pipeline. Raises RpcError if it cannot be stored.
+
+        ``lost``: the call was given up, its result is taken if it comes before the task starts elsewhere.
+        """
+        if flight.settling is not None:
+            await asyncio.shield(flight.settling)
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        flight.settling = done
+        if outcome is None:
+            aborted = error is not None and error.Message.endswith(ABORTED)
+            outcome = Outcome.CANCELLED if aborted else outcome_of(error)
+        again = outcome in (Outcome.AGAIN, Outcome.NO_SPACE)
+        try:
+            await self._store_end(flight, result, error, again)
+        except Exception as e:
+            flight.settling = None
+            failure = RpcError(
+                1, f"the result of {flight.row.type} of sector {flight.sector} is not stored: {e}"
+            )
+            done.set_exception(failure)
+            done.exception()
+            raise failure from e
+        except BaseException:
+            flight.settling = None
+            done.cancel()
+            raise
+        calls = {c for c in flight.calls if self.calls.get(c, (None, ""))[1] == "main"}
+        was_bound = flight.on_worker
+        self.detach(flight)
+        text = "" if error is None else str(error)
+        flight.error = text
+        if flight.cancelling:
+            if was_bound:
+                self.post(TaskEnded(flight.row.id, Outcome.CANCELLED, text))
+            self.forget(flight)
+        elif again:
+            self._requeued(flight)
+            if lost:
+                flight.old_calls |= calls
+                self.old_calls |= dict.fromkeys(calls, flight)
+            self.post(TaskEnded(flight.row.id, outcome, text))
+        else:
+            flight.set(phase=Phase.RETURNED, has_result=result is not None)
+            if was_bound:
+                self.post(TaskEnded(flight.row.id, outcome, text))
+            self.spawn(self.hand_over(flight, result, error), f"result of {flight.row.type} {flight.sector}")
+        flight.settling = None
+        done.set_result(None)
+
+    async def _store_end(
+        self, flight: Flight, result: bytes | None, error: CallError | None, again: bool
+    ) -> None:
+        writes = self.store.writes()
+        if flight.cancelling:
+            writes.delete_task(flight.row.id)
+        elif again:
+            writes.task(flight.row.id, **UNBOUND)
+        else:
+            body = None if error is None else msgspec.json.encode(error)
+            writes.task(flight.row.id, phase=Phase.RETURNED, result=result, error=body)
+        await writes.commit()
+
+    def _requeued(self, flight: Flight) -> None:
+        changes = {k: v for k, v in UNBOUND.items() if k != "result"}
+        flight.set(**changes)
+        flight.restored = flight.aborting = False
+        flight.fetched = None
+
+    async def hand_over(self, flight: Flight, result: bytes | None, error: CallError | None) -> None:
+        """Give the pipeline what came, until it has taken it."""
+        pause = self.patience.hand_over
+        while True:
+            try:
+                await self.pipeline.task_done(flight.row, result, error)
+            except asyncio.CancelledError:
+                raise
+            except Exception as e:
+                log.error(
+                    f"{flight.row.type} of sector {flight.sector}: its result is not taken, tried again in {pause:g}s: {e}",
+                    exc=e,
+                )
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 300.0)
+                continue
+            if self.flights.get(flight.row.id) is flight:
+                self.forget(flight)
+            return

@@ -1,0 +1,322 @@
+"""The sole owner of the scheduler: events in, decisions out, nothing waits for anything in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from lotus_sched_cli.core.decisions import Assigned, Decision, FilesMissing, Refused, RestBegan, RestEnded
+from lotus_sched_cli.core.events import (
+    Event,
+    Outcome,
+    SectorHeld,
+    TaskEnded,
+    TaskQueued,
+    TaskRestored,
+    WorkerJoined,
+    WorkerOnline,
+    WorkerTasks,
+)
+from lotus_sched_cli.core.scheduler import Scheduler
+from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.methods import RETURN_OF
+from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.types import CallError, CallID
+from lotus_sched_cli.miner.clock import Clock
+from lotus_sched_cli.miner.locks import SectorLockTable
+from lotus_sched_cli.miner.records import UNBOUND, Phase, TaskRow
+from lotus_sched_cli.miner.store import Store
+from lotus_sched_cli.miner.workers import Registry, Worker
+
+from . import lines
+from .courier import Couriers
+from .desk import Desk, Patience
+from .ends import Ends
+from .flight import Flight, Pipeline
+from .returns import Returns
+
+log = get("advmgr")
+
+
+class Dispatch:
+    """Runs what the scheduler decides. ``confirm`` drops what a worker did not declare again when it registered."""
+
+    def __init__(
+        self,
+        store: Store,
+        scheduler: Scheduler,
+        workers: Registry,
+        *,
+        clock: Clock,
+        locks: SectorLockTable | None = None,
+        patience: Patience | None = None,
+        confirm: Callable[[str], Awaitable[Any]] | None = None,
+        remove_files: Callable[[SectorId], Awaitable[None]] | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.locks = locks or SectorLockTable()
+        self._clock = clock
+        self._workers = workers
+        self._confirm = confirm
+        self._remove_files = remove_files
+        self._inbox: deque[Event] = deque()
+        self._wake = asyncio.Event()
+        self._due: float | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.desk = Desk(
+            store, workers, self.locks, clock=clock, post=self.post, patience=patience or Patience()
+        )
+        self._ends = Ends(self.desk)
+        self._couriers = Couriers(self.desk, self._ends.open_call)
+        self._returns = Returns(self.desk)
+        self._to_hand_over: list[Flight] = []
+        self._to_cancel: list[Flight] = []
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def restore(self, pipeline: Pipeline) -> None:
+        """Take up the stored tasks: what workers carry counts before anything new is bound."""
+        self.desk.pipeline = pipeline
+        builtin = {w.id for w in self._workers.by_id.values() if w.number == 0}
+        silent: set[str] = set()
+        for row in await self.desk.store.tasks():
+            flight = Flight(row)
+            self.desk.add(flight)
+            if row.worker_id in builtin and flight.on_worker:
+                # The built-in worker's calls died with the last process.
+                writes = self.desk.store.writes()
+                writes.task(row.id, **UNBOUND)
+                await writes.commit()
+                flight.set(**{k: v for k, v in UNBOUND.items() if k != "result"})
+            match flight.row.phase:
+                case Phase.QUEUED:
+                    self.post(TaskQueued(row.spec, row.queued_at))
+                case Phase.RETURNED:
+                    self._to_hand_over.append(flight)
+                case Phase.CANCELLED:
+                    self._to_cancel.append(flight)
+                case _:
+                    self._restore_bound(flight)
+                    silent.add(row.worker_id or "")
+        for worker_id in silent:
+            self._ends.silent(worker_id, self._clock())
+
+    def _restore_bound(self, flight: Flight) -> None:
+        row = flight.row
+        assert row.worker_id is not None
+        flight.restored = True
+        self.desk.attach(flight)
+        if row.fetch_call_id and row.fetched_at is None:
+            self.desk.known_call(flight, row.fetch_call_id, "fetch")
+        if row.call_id:
+            self.desk.known_call(flight, row.call_id, "main")
+        worker = self._workers.by_id.get(row.worker_id)
+        if worker is None or worker.stock:
+            if flight.fetching and row.fetch_sent_at and not row.fetch_call_id:
+                flight.open_call = "ReturnFetch"
+            elif row.sent_at and not row.call_id:
+                flight.open_call = RETURN_OF[flight.main]
+            if flight.open_call:
+                self._ends.open_call(flight)
+        self.post(TaskRestored(row.spec, row.worker_id, row.queued_at, row.accepted_at))
+
+    def start(self) -> None:
+        """Begin to decide; the pipeline has loaded its sectors."""
+        self._task = asyncio.create_task(self._run(), name="scheduler")
+        for flight in self._to_hand_over:
+            self.desk.spawn(self._hand_over_stored(flight), f"stored result of {flight.row.type}")
+        for flight in self._to_cancel:
+            self.desk.spawn(self._cancel_stored(flight), f"stored cancel of {flight.row.type}")
+        self._to_hand_over, self._to_cancel = [], []
+
+    async def _hand_over_stored(self, flight: Flight) -> None:
+        import msgspec
+
+        result = await self.desk.store.task_result(flight.row.id)
+        error = None if flight.row.error is None else msgspec.json.decode(flight.row.error, type=CallError)
+        await self.desk.hand_over(flight, result, error)
+
+    async def _cancel_stored(self, flight: Flight) -> None:
+        row = flight.row
+        if row.worker_id and (row.call_id or row.fetch_call_id):
+            # What it was before it was cancelled: its work may go on.
+            flight.set(phase=Phase.RUNNING)
+            for call in (row.fetch_call_id, row.call_id):
+                if call:
+                    self.desk.known_call(flight, call, "main")
+            self.desk.attach(flight)
+        else:
+            flight.set(phase=Phase.RETURNED)
+        await self._ends.cancel(row.id)
+
+    async def stop(self) -> None:
+        """Decide nothing more; what is stored goes on after the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._ends.stop()
+        await self.desk.stop()
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def post(self, *events: Event) -> None:
+        """Tell the scheduler; it decides in the next turn of the event loop."""
+        self._inbox.extend(events)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._until_due()
+            self._wake.clear()
+            events = tuple(self._inbox)
+            self._inbox.clear()
+            now = self._clock()
+            try:
+                plan = self.scheduler.handle(now, *events)
+            except Exception as e:
+                log.error(
+                    "scheduler: a batch of events was not understood",
+                    exc=e,
+                    events=[repr(x) for x in events[:20]],
+                )
+                self._due = now + 1.0
+                continue
+            self._due = plan.wake
+            for decision in plan.decisions:
+                try:
+                    self._carry_out(decision)
+                except Exception as e:
+                    log.error(f"scheduler: {decision!r} could not be carried out", exc=e)
+
+    async def _until_due(self) -> None:
+        if self._inbox:
+            await asyncio.sleep(0)
+            return
+        timeout = None if self._due is None else max(0.0, self._due - self._clock())
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout)
+        except TimeoutError:
+            pass
+        # Whatever happens in the same turn belongs to the same batch.
+        await asyncio.sleep(0)
+
+    def _carry_out(self, decision: Decision) -> None:
+        match decision:
+            case Assigned():
+                self._bind(decision)
+            case Refused():
+                lines.refused(decision)
+            case RestBegan():
+                lines.rest_began(decision, self._label(decision.worker_id))
+            case RestEnded():
+                lines.rest_ended(decision, self._label(decision.worker_id))
+            case FilesMissing():
+                self._files_missing(decision)
+
+    def _bind(self, decision: Assigned) -> None:
+        flight = self.desk.flights.get(decision.task.id)
+        worker = self._workers.by_id.get(decision.worker_id)
+        if flight is None or flight.row.phase is not Phase.QUEUED or flight.settling or flight.cancelling:
+            self.post(TaskEnded(decision.task.id, Outcome.CANCELLED))
+            return
+        if worker is None:
+            self.post(TaskEnded(decision.task.id, Outcome.AGAIN, "the worker is gone"))
+            return
+        flight.set(
+            phase=Phase.BOUND,
+            worker_id=worker.id,
+            session=worker.session,
+            bound_at=self._clock(),
+            fetch=decision.fetch,
+        )
+        for call in flight.old_calls:
+            self.desk.old_calls.pop(call, None)
+        flight.old_calls.clear()
+        self.desk.attach(flight)
+        lines.assigned(decision, worker.label)
+        self._couriers.start(flight)
+
+    def _files_missing(self, decision: FilesMissing) -> None:
+        lines.files_missing(decision)
+        flight = self.desk.flights.get(decision.task.id)
+        if flight is None:
+            return
+        if decision.lost:
+            self.desk.spawn(self.desk.pipeline.files_lost(flight.row, decision.types), "files lost")
+        else:
+            self.desk.spawn(self._declare_again(), "declare again")
+
+    async def _declare_again(self) -> None:
+        """Ask the workers to declare what lies on their paths; nothing is dropped by it."""
+        for worker in self._workers.live():
+            if not worker.online or worker.caller is None:
+                continue
+            try:
+                await worker.caller.call("StorageRedeclareLocal", None, False, result=None, timeout=60.0)
+            except (RpcError, RpcConnectError) as e:
+                log.debug(f"worker {worker.label} does not declare again: {e}")
+
+    def _label(self, worker_id: str) -> str:
+        worker = self._workers.by_id.get(worker_id)
+        return worker.label if worker is not None else worker_id
+
+    # -- workers (Fleet) ---------------------------------------------------------------------------------------------
+
+    async def worker_joined(self, worker: Worker, *, new_session: bool) -> None:
+        self.post(WorkerJoined(self._workers.spec(worker)))
+        if self._confirm is not None:
+            await self._confirm(worker.id)
+        self.desk.wake(worker.id)
+        for flight in list(self.desk.by_worker.get(worker.id, ())):
+            if flight.restored and flight.row.call_id is None and not flight.open_call:
+                self._couriers.start(flight)
+        self._ends.session_changed(worker)
+
+    def worker_online(self, worker: Worker, online: bool) -> None:
+        self.post(WorkerOnline(worker.id, online))
+        if online:
+            self.desk.wake(worker.id)
+        else:
+            self._ends.silent(worker.id, worker.last_seen)
+
+    def worker_tasks(self, worker: Worker) -> None:
+        self.post(WorkerTasks(worker.id, worker.tasks))
+
+    # -- the pipeline ------------------------------------------------------------------------------------------------
+
+    def submit(self, row: TaskRow) -> None:
+        """A stored task wants a worker."""
+        if row.id in self.desk.flights:
+            return
+        self.desk.add(Flight(row))
+        self.post(TaskQueued(row.spec, row.queued_at))
+
+    async def cancel(self, task_id: str) -> None:
+        """A task is no longer wanted; returns when its work is dead."""
+        await self._ends.cancel(task_id)
+
+    def sector_held(self, sector: SectorId, held: bool) -> None:
+        self.post(SectorHeld(sector, held))
+
+    async def remove_files(self, sector: SectorId) -> None:
+        if self._remove_files is None:
+            raise RuntimeError("this miner has no way to remove files")
+        await self._remove_files(sector)
+
+    # -- the API -----------------------------------------------------------------------------------------------------
+
+    async def returned(self, method: str, call: CallID, result: Any, error: CallError | None) -> None:
+        """``Return…`` of the wire."""
+        await self._returns.take(method, call, result, error)
+
+    async def abort(self, call: CallID) -> None:
+        await self._ends.abort(call)
+
+    async def give_up(self, call: CallID) -> None:
+        await self._ends.give_up(call)
+
+    async def remove_request(self, task_id: str) -> None:
+        await self._ends.remove_request(task_id)
