@@ -96,11 +96,14 @@ class GoGroup(TyperGroup):
             raise UnknownCommand(name, nearest[0] if nearest else None, ctx.command_path)
 
     def help_for(self, ctx: Context, topic: Sequence[str]) -> None:
-        """``help``, ``help CMD``: Lotus's subcommand of every group."""
-        if not topic:
-            show_help(ctx)
-        self.check(ctx, topic[0])
-        self.get_command(ctx, topic[0]).make_context(topic[0], [*topic[1:], "--help"], parent=ctx)
+        """``help``, ``help CMD``, ``help GROUP CMD``: Lotus's subcommand of every group."""
+        command: Any = self
+        for name in topic:
+            if isinstance(command, GoGroup):
+                command.check(ctx, name)
+                command = command.get_command(ctx, name)
+                ctx = command.context_class(command, info_name=name, parent=ctx)
+        show_help(ctx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,18 +262,18 @@ def store(
 def hand_over(ctx: Context, given: Given) -> None:
     """Fill in the environment, then let typer convert every value and check it."""
     for param in ctx.command.params:
+        env = ""
         if param.name not in given.values and param.envvar:
-            from_env(param, given.values)
-        name = max(option_names(param), key=len, default=param.name)
+            env = from_env(param, given.values)
         value = given.values.get(param.name)
-        if isinstance(value, str):
-            check_number(param, name, value)
+        if isinstance(value, str) and is_number(param):
+            check_number(max(option_names(param), key=len), value, env)
         param.handle_parse_result(ctx, given.values, [])
     ctx.args = []
 
 
-def from_env(param: Parameter, values: dict[str, Any]) -> None:
-    """Take the first environment name that exists."""
+def from_env(param: Parameter, values: dict[str, Any]) -> str:
+    """Take the value of the first environment name that exists; that name, or nothing."""
     names = [param.envvar] if isinstance(param.envvar, str) else param.envvar
     for env in names:
         if env not in os.environ:
@@ -289,19 +292,18 @@ def from_env(param: Parameter, values: dict[str, Any]) -> None:
             values[param.name] = [part for part in text.split(",") if part]
         elif text != "" or not is_number(param):
             values[param.name] = text
-        return
+        return str(env)
+    return ""
 
 
-def check_number(param: Parameter, name: str, text: str) -> None:
-    """A whole number is needed: say it as Go's flag package does, with the value."""
-    if not is_number(param):
-        return
+def check_number(name: str, text: str, env: str) -> None:
+    """A whole number is needed: say it as Go's flag package does, with the value and where it comes from."""
     try:
         int(text, 10)
     except ValueError:
-        raise CliError(
-            f'invalid value "{text}" for flag -{name}: parse error', "give a whole number"
-        ) from None
+        where = f'could not parse "{text}" as int value from environment variable "{env}" for flag {name}'
+        bad = f'invalid value "{text}" for flag -{name}: parse error'
+        raise CliError(where if env else bad, "give a whole number") from None
 
 
 def is_bool(param: Parameter) -> bool:

@@ -119,7 +119,7 @@ def ask_path(api: Api, path_id: str) -> Asked:
         seconds = time.monotonic() - start
         return Asked(api.call("StorageInfo", path_id), stat, seconds)
     except CliError as error:
-        return Asked(None, None, error=str(error))
+        return Asked(None, None, error=f"{error}:")  # Go prints a wrapped error so
 
 
 @app.command("find", cls=GoCommand, help="tell where the files of a sector are")

@@ -1,0 +1,135 @@
+"""Recordings of a real farm: what Lotus's commands asked and were answered, beside what they printed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+#: Address of each program in the recordings → our environment name for its API.
+HOSTS = {"miner": 2345, "node": 1234, "worker-1": 3456, "worker-2": 3457}
+
+
+def captures_folder() -> Path:
+    default = Path(__file__).resolve().parents[3] / "shared" / "captures"
+    return Path(os.environ.get("LOTUS_CAPTURES", default))
+
+
+def need_captures() -> Path:
+    """The folder; a test without it is skipped with the reason, but fails in CI."""
+    folder = captures_folder()
+    if not (folder / "wire").is_dir():
+        reason = f"no recordings of a real Lotus farm at {folder} (set LOTUS_CAPTURES)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@dataclass(frozen=True)
+class Call:
+    """One recorded call of a command. Times in unix seconds."""
+
+    begin: float
+    end: float
+    to: str
+    conn: str
+    method: str
+    params: str
+    answer: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One recorded command."""
+
+    name: str
+    argv: tuple[str, ...]
+    begin: float
+    seconds: float
+    tty: bool
+    text: str
+    code: int
+
+
+def unix(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+@cache
+def calls(folder: Path) -> list[Call]:
+    """All calls of commands in the recordings, in order of time."""
+    found: dict[tuple[float, str, str], Call] = {}
+    for path in sorted((folder / "wire").glob("s*.jsonl*")):
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt") as file:
+            for record in map(json.loads, file):
+                call = call_of(record, path.name)
+                if call:
+                    found[call.begin, call.method, call.params] = call
+    return sorted(found.values(), key=lambda c: c.begin)
+
+
+def call_of(record: dict[str, Any], file: str) -> Call | None:
+    if record.get("from") != "cli":
+        return None
+    if record["kind"] == "ws-call":
+        asked, told = record["request"], record["response"]
+    elif record["kind"] == "http" and record["path"].startswith("/rpc/v"):
+        asked, told = record.get("request_body"), record.get("response_body")
+    else:
+        return None
+    if not isinstance(asked, str) or not isinstance(told, str) or not told.startswith("{"):
+        return None
+    try:
+        request, answer = json.loads(asked), json.loads(told)
+    except ValueError:  # recordings of broken requests
+        return None
+    if "method" not in request:
+        return None
+    return Call(
+        unix(record["t"]),
+        unix(record.get("t_response") or record["t"]),
+        record["to"],
+        f"{file} {record['conn']}",
+        request["method"].removeprefix("Filecoin."),
+        json.dumps(request.get("params") or []),
+        answer,
+    )
+
+
+def captures(folder: Path) -> Iterator[Capture]:
+    """The commands that ran against the farm."""
+    root = folder / "cli"
+    for entry in json.loads((root / "manifest.json").read_text()):
+        files = entry["files"]
+        name = files.get("tty") or files.get("stdout")
+        if name and entry["name"].startswith("state/") and isinstance(entry["exit"], int):
+            text = (root / name).read_bytes().decode()
+            yield Capture(
+                entry["name"] + (" (tty)" if entry["tty"] else ""),
+                tuple(entry["argv"]),
+                unix(entry["t"]),
+                entry["seconds"],
+                entry["tty"],
+                text.replace("\r\n", "\n"),
+                entry["exit"],
+            )
+
+
+def sessions(folder: Path, capture: Capture, first: str) -> list[list[Call]]:
+    """Runs of calls that may belong to a capture: each begins with the method ``first``, none is before its second."""
+    every = calls(folder)
+    begins = [c.begin for c in every]
+    low = bisect_left(begins, capture.begin)
+    high = bisect_left(begins, capture.begin + 1.2 + capture.seconds)
+    return [every[i : i + 400] for i in range(low, high) if every[i].method == first]
