@@ -257,7 +257,7 @@ class WorkerAPI:
         task = RETURNS[method].task
         if task not in self._sealer.tasks():
             self._cannot(task)
-        return await self._worker.call(method, sector, _digest(sector, params, data), work)
+        return await self._worker.call(method, sector, _digest(sector, params, data), work, data)
 
     async def _hold_is_full(self) -> bool:
         most = self._worker.profile.caps.precommit1_hold_max

@@ -15,6 +15,7 @@ from lotus_sched_cli.core.tasks import SectorId, TaskType
 from lotus_sched_cli.lotus import logs
 from lotus_sched_cli.lotus.rpc.client import Caller
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.rpc.streams import Reader
 from lotus_sched_cli.lotus.types import NIL_UUID, CallError, CallID, SectorRef
 from lotus_sched_cli.sealers.base import Job, Sealer, SealError
 from lotus_sched_cli.storage.errors import StorageError
@@ -103,8 +104,12 @@ class Worker:
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
-    async def call(self, method: str, sector: SectorRef, params: bytes, work: Work) -> CallID:
+    async def call(
+        self, method: str, sector: SectorRef, params: bytes, work: Work, data: Reader | None = None
+    ) -> CallID:
         """Take a call: on disk, then started, then answered. ``params`` is a digest of all its parameters.
+
+        ``data`` is what the work would read; it is closed where the work is not started.
 
         A call that equals one still held (running, or its result not taken yet) is answered with that one's CallID.
         Raises RpcError where it cannot be kept.
@@ -116,6 +121,8 @@ class Worker:
             await held.settled()
             if self._by_key.get(key) is held:
                 log.info(f"{method} of sector {sector.ID} is held already, call {held.id.ID}")
+                if data is not None:
+                    await data.close()
                 return held.id
         held = _Held(CallID(sector.ID, str(uuid.uuid4())), method, key)
         self._by_key[key] = self._held[held.id.ID] = held
