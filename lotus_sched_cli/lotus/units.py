@@ -212,9 +212,6 @@ _SI: Final = (
     ("μ", 12),
     ("m", 15),
     ("", 18),
-    ("K", 21),
-    ("M", 24),
-    ("G", 27),
 )
 
 
@@ -229,7 +226,8 @@ def fil_short(atto: int | str) -> str:
     if amount == 0:
         return "0"
     prefix, power = next((p for p in reversed(_SI) if abs(amount) >= 10 ** p[1]), _SI[0])
-    whole = abs(amount) * 1000 // 10**power
+    # Half away from zero, as Go's big.Rat.FloatString.
+    whole = (abs(amount) * 2000 + 10**power) // (2 * 10**power)
     return f"{'-' if amount < 0 else ''}{_decimal(whole, 3)} {prefix}FIL"
 
 

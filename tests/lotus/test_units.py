@@ -135,6 +135,8 @@ def test_money_is_trimmed() -> None:
     assert units.fil_short(0) == "0"
     assert units.fil_short("1500000000000000000") == "1.5 FIL"
     assert units.fil_short(50 * 10**15) == "50 mFIL"
+    assert units.fil_short(59_604_643_840) == "59.605 nFIL"
+    assert units.fil_short(5 * 10**25) == "50000000 FIL"
     assert units.fil_short(12_340_000 * 10**6) == "12.34 μFIL"
 
 
