@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 #: Address of each program in the recordings → our environment name for its API.
-HOSTS = {"miner": 2345, "node": 1234, "worker-1": 3456, "worker-2": 3457}
+HOSTS = {"miner": 2345, "fullnode": 1234, "worker-1": 3456, "worker-2": 3457}
 
 
 def captures_folder() -> Path:
@@ -131,5 +131,6 @@ def sessions(folder: Path, capture: Capture, first: str) -> list[list[Call]]:
     every = calls(folder)
     begins = [c.begin for c in every]
     low = bisect_left(begins, capture.begin)
-    high = bisect_left(begins, capture.begin + 1.2 + capture.seconds)
-    return [every[i : i + 400] for i in range(low, high) if every[i].method == first]
+    high = bisect_left(begins, capture.begin + 1.0 + capture.seconds)
+    starts = [i for i in range(low, high) if every[i].method == first]
+    return [every[i : bisect_left(begins, begins[i] + capture.seconds + 0.2)] for i in starts]

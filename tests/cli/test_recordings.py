@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from lotus_sched_cli.cli import connect, sources
-from lotus_sched_cli.cli.main import execute, miner_program
+from lotus_sched_cli.cli.main import execute, miner_program, worker_program
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 
 from .recorded import HOSTS, Call, Capture, captures, captures_folder, need_captures, sessions
 
 pytestmark = pytest.mark.captures
 
+PROGRAMS = {"lotus-miner": miner_program, "lotus-worker": worker_program}
 #: Command → the first method that Lotus's own asks.
 FIRST = {
     "sealing jobs": "WorkerJobs",
@@ -27,18 +28,19 @@ FIRST = {
     "sectors status": "SectorsStatus",
     "storage list": "StorageList",
     "storage find": "ActorAddress",
-    "info": "Version",
+    "lotus-worker info": "Version",
 }
-#: Not served here, or with words of our own.
-OURS = ("storage list sectors", "sectors list upgrade-bounds", "info", "--force-sched", "--partition-info")
+#: Not served here.
+OURS = ("storage list sectors", "sectors list upgrade-bounds", "--force-sched", "--partition-info")
 
 
 def wanted(capture: Capture) -> str | None:
     argv = [word for word in capture.argv if not word.startswith("-")]
     text = " ".join(capture.argv)
-    if capture.argv[0] != "lotus-miner" or capture.code or any(f" {o}" in f" {text}" for o in OURS):
+    if capture.code or any(f" {words}" in f" {text}" for words in OURS):
         return None
-    return next((command for command in FIRST if " ".join(argv[1:]).startswith(command)), None)
+    spoken = " ".join(argv if argv[0] == "lotus-worker" else argv[1:])
+    return next((command for command in FIRST if spoken.startswith(command)), None)
 
 
 def paired() -> list[Any]:
@@ -90,8 +92,9 @@ def replayed(clean_env: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         clean_env.setattr(time, "time", lambda: last)
         color = ["--color"] if capture.tty and "--color=false" not in capture.argv else []
         argv = [*color, *capture.argv[1:], "--layout", "plain"]
+        clean_env.setenv("WORKER_API_INFO", f"t:/ip4/10.9.0.2/tcp/{HOSTS[session[0].to]}/http")
         capsys.readouterr()
-        code = execute(miner_program(), "lotus-miner", argv)
+        code = execute(PROGRAMS[capture.argv[0]](), capture.argv[0], argv)
         out, err = capsys.readouterr()
         return out if code == 0 else f"exit {code}: {err}"
 
@@ -127,6 +130,6 @@ def best_of(tried: list[str], expected: str) -> str:
 
 
 def without_latency(text: str) -> str:
-    """A latency is how long the asking took."""
-    lines = text.split("\n")
-    return "\n".join(line.partition(" (latency: ")[0] if "(latency: " in line else line for line in lines)
+    """A latency is how long the asking took, and the command's own version is the command's own."""
+    lines = [line for line in text.split("\n") if not line.startswith("CLI version: ")]
+    return "\n".join(line.partition(" (latency: ")[0] for line in lines)
