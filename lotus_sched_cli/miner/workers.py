@@ -193,22 +193,22 @@ class Registry:
         except (RpcError, RpcConnectError) as e:
             raise RpcError(1, f"getting worker {what}: {e}") from e
 
-    async def _add(self, url: str, caller: Caller, *, builtin: bool = False) -> Worker:
+    async def _add(self, url: str, caller: Caller, *, builtin: str = "") -> Worker:
         session = await self._ask(caller, "Session", str, "session")
         if session == NIL_UUID:
             raise RpcError(1, "worker already closed")
         info = shared(await self._ask(caller, "Info", WorkerInfo, "info"))
         offered = await self._ask(caller, "TaskTypes", dict[str, Any], "tasks")
         lasting = info.WorkerID if isinstance(info.WorkerID, str) and info.WorkerID else ""
-        worker_id = lasting or url
+        worker_id = builtin or lasting or url
         known = self.by_id.get(worker_id)
         if known is not None and known.registered and known.session == session and known.url == url:
             log.warn("duplicated worker added", place="sealer/manager.go:288", id=session)
-        elif known is not None and known.url != url:
+        elif known is not None and known.url != url and not builtin:
             await self._refuse_copy(known, session, url)
         old_netloc = known.netloc if known is not None and known.url != url else ""
         new_session = known is not None and known.session != session
-        worker = known or Worker(worker_id, self._free_number(builtin), "", url, session)
+        worker = known or Worker(worker_id, self._free_number(bool(builtin)), "", url, session)
         if worker.caller is not None and worker.caller is not caller and not worker.builtin:
             stale = worker.caller
             worker.caller = caller
@@ -217,7 +217,7 @@ class Registry:
         worker.name, worker.url, worker.session = info.Hostname, url, session
         worker.info, worker.caller = info, caller
         worker.tasks = frozenset(TaskType(t) for t in offered if t in _TASK_TEXTS)
-        worker.stock, worker.builtin = not lasting, builtin
+        worker.stock, worker.builtin = not (lasting or builtin), bool(builtin)
         worker.caps, worker.caps_source = caps_of(info, self._proof, self._defaults)
         worker.online, worker.last_seen, worker.registered = True, self._clock(), True
         self.by_id[worker_id] = self.by_session[session] = worker
@@ -232,9 +232,9 @@ class Registry:
             worker.beat = asyncio.create_task(self._beats(worker), name=f"heartbeat {worker.label}")
         return worker
 
-    async def add_builtin(self, caller: Caller, url: str) -> Worker:
+    async def add_builtin(self, worker_id: str, caller: Caller, url: str) -> Worker:
         """The miner's own worker: number 0, never out of reach."""
-        return await self._add(url, caller, builtin=True)
+        return await self._add(url, caller, builtin=worker_id)
 
     def _free_number(self, builtin: bool) -> int:
         return 0 if builtin else max((w.number for w in self.by_id.values()), default=0) + 1

@@ -1,0 +1,23 @@
+"""The miner's API: one class per noun, put together here. Methods carry Lotus's names."""
+
+from __future__ import annotations
+
+from lotus_sched_cli.miner.context import Miner
+
+from .common import CommonAPI
+from .returns import ReturnsAPI
+from .sealing import SealingAPI
+from .sectors import SectorsAPI
+from .storage import StorageAPI
+
+__all__ = ["MinerAPI"]
+
+
+class MinerAPI(CommonAPI, StorageAPI, SealingAPI, ReturnsAPI, SectorsAPI):
+    """What an RpcServer serves for a miner. ``bind`` gives it the running parts, which need it themselves."""
+
+    def __init__(self) -> None:
+        self._miner: Miner
+
+    def bind(self, miner: Miner) -> None:
+        self._miner = miner

@@ -203,12 +203,12 @@ def _duration(key: Key, value: Any, where: str) -> float:
     if not isinstance(value, str):
         raise _wrong(where, value, allowed)
     try:
-        seconds = parse_duration(value)
+        seconds = parse_duration(value) / 1_000_000_000
     except ValueError:
         raise _wrong(where, value, allowed) from None
     if key.least is not None and seconds < key.least:
         raise _wrong(where, value, allowed + ", not below 0")
-    return float(seconds)
+    return seconds
 
 
 def _wrong(where: str, value: Any, allowed: str) -> UserError:

@@ -1,0 +1,40 @@
+"""Workers and jobs: registration, what runs where, aborts (Lotus ``api/api_storage.go``). Reads are snapshots."""
+
+from __future__ import annotations
+
+from lotus_sched_cli.lotus.extras import QueuedJob
+from lotus_sched_cli.lotus.types import CallID, SchedDiag, WorkerJob, WorkerStats
+from lotus_sched_cli.miner.context import Miner
+from lotus_sched_cli.miner.views import diag, jobs, stats
+
+
+class SealingAPI:
+    _miner: Miner
+
+    async def WorkerConnect(self, url: str) -> None:
+        await self._miner.workers.connect(url)
+
+    async def WorkerKnown(self, session: str) -> bool:
+        worker = self._miner.workers.by_session.get(session)
+        return worker is not None and worker.registered
+
+    async def WorkerStats(self) -> dict[str, WorkerStats]:
+        return stats.worker_stats(self._miner)
+
+    async def WorkerJobs(self) -> dict[str, list[WorkerJob]]:
+        return jobs.worker_jobs(self._miner)
+
+    async def SealingQueue(self) -> list[QueuedJob]:
+        return jobs.queue(self._miner)
+
+    async def SealingSchedDiag(self, force: bool) -> SchedDiag:
+        return diag.sched_diag(self._miner)
+
+    async def SealingAbort(self, call: CallID) -> None:
+        await self._miner.dispatch.abort(call)
+
+    async def SealingAbortForce(self, call: CallID) -> None:
+        await self._miner.dispatch.give_up(call)
+
+    async def SealingRemoveRequest(self, task_id: str) -> None:
+        await self._miner.dispatch.remove_request(task_id)

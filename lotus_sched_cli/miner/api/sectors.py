@@ -1,0 +1,85 @@
+"""Sectors: pledge, list, status, states by hand (Lotus ``api/api_storage.go``)."""
+
+from __future__ import annotations
+
+from lotus_sched_cli.lotus import units
+from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.lotus.types import (
+    CommitBatchRes,
+    NumAssignerMeta,
+    PreCommitBatchRes,
+    SealedRef,
+    SectorID,
+    SectorInfo,
+)
+from lotus_sched_cli.miner.context import Miner
+
+
+class SectorsAPI:
+    _miner: Miner
+
+    async def PledgeSector(self) -> SectorID:
+        sector = await self._miner.sectors.pledge()
+        return SectorID(sector.miner, sector.number)
+
+    async def SectorsList(self) -> list[int]:
+        return self._miner.sectors.numbers()
+
+    async def SectorsListInStates(self, states: list[str] | None) -> list[int] | None:
+        return self._miner.sectors.numbers(states or []) or None
+
+    async def SectorsSummary(self) -> dict[str, int]:
+        return self._miner.sectors.summary()
+
+    async def SectorsStatus(self, number: int, on_chain: bool) -> SectorInfo:
+        return await self._miner.sectors.status(number, on_chain)
+
+    async def SectorsUpdate(self, number: int, state: str) -> None:
+        await self._miner.sectors.update_state(number, state)
+
+    async def SectorRemove(self, number: int) -> None:
+        await self._miner.sectors.remove(number)
+
+    async def SectorsRefs(self) -> dict[str, list[SealedRef]]:
+        return {}
+
+    # -- delays and numbers --------------------------------------------------------------------------------------
+
+    async def SectorGetSealDelay(self) -> int:
+        return int(self._miner.config.seconds("Sealing.WaitDealsDelay") * units.SECOND)
+
+    async def SectorNumAssignerMeta(self) -> NumAssignerMeta:
+        used = self._miner.sectors.numbers()
+        taken = units.rle_encode(used)
+        return NumAssignerMeta(Reserved=[0], Allocated=taken, InUse=taken, Next=used[-1] + 1 if used else 0)
+
+    async def SectorNumReservations(self) -> dict[str, list[int]]:
+        return {}
+
+    # -- batches: each sector sends its own message at once, so there is never one ---------------------------------
+
+    async def SectorPreCommitPending(self) -> list[SectorID]:
+        return []
+
+    async def SectorCommitPending(self) -> list[SectorID]:
+        return []
+
+    async def SectorTerminatePending(self) -> list[SectorID]:
+        return []
+
+    async def SectorPreCommitFlush(self) -> list[PreCommitBatchRes] | None:
+        return None
+
+    async def SectorCommitFlush(self) -> list[CommitBatchRes] | None:
+        return None
+
+    async def SectorTerminateFlush(self) -> None:
+        return None
+
+    async def SectorMatchPendingPiecesToOpenSectors(self) -> None:
+        return None
+
+    async def SectorStartSealing(self, number: int) -> None:
+        if self._miner.sectors.state(number) is None:
+            raise RpcError(1, f"No state for /{number}: datastore: key not found")
+        raise RpcError(1, f"sector {number} waits for no deals: it is sealing already")

@@ -1,0 +1,77 @@
+"""Lotus's built-in worker, for the miner's own paths (DESIGN.md §4): in process, no HTTP, no store of calls.
+
+It always offers C1, PR1, FIN, GET, FUS and FRU, the rest as ``[Storage]``'s Allow… keys say.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from lotus_sched_cli.core.tasks import ALWAYS_OFFERED, TaskType
+from lotus_sched_cli.lotus.rpc.client import Caller
+from lotus_sched_cli.sealers.simconfig import SimConfig, load
+from lotus_sched_cli.sealers.simspace import SimSpace
+from lotus_sched_cli.sealers.simulated import SimulatedSealer
+from lotus_sched_cli.storage.fsstat import SpaceModel
+from lotus_sched_cli.storage.store import Store
+from lotus_sched_cli.worker.gpus import Gpu
+from lotus_sched_cli.worker.local import LocalWorker
+
+from .config import Config
+
+#: Key of [Storage] → the task types that it allows.
+ALLOWS: Final = {
+    "AllowSectorDownload": (TaskType.DOWNLOAD_SECTOR,),
+    "AllowAddPiece": (TaskType.ADD_PIECE, TaskType.DATA_CID),
+    "AllowPreCommit1": (TaskType.PRECOMMIT1,),
+    "AllowPreCommit2": (TaskType.PRECOMMIT2,),
+    "AllowCommit": (TaskType.COMMIT2,),
+    "AllowUnseal": (TaskType.UNSEAL,),
+    "AllowReplicaUpdate": (TaskType.REPLICA_UPDATE,),
+    "AllowProveReplicaUpdate2": (TaskType.PROVE_REPLICA_UPDATE2,),
+    "AllowRegenSectorKey": (TaskType.REGEN_SECTOR_KEY,),
+}
+
+
+def sim_config(repo: Path) -> SimConfig:
+    """``simulated.toml`` of the miner's repo, where there is one. Raises UserError."""
+    file = repo / "simulated.toml"
+    return load(file) if file.exists() else SimConfig()
+
+
+def space_model(settings: SimConfig, sector_size: int) -> SpaceModel | None:
+    """Pretended capacities of the miner's own paths, where some are set."""
+    return SimSpace(settings, sector_size) if settings.paths else None
+
+
+def offered(config: Config) -> frozenset[TaskType]:
+    """The task types that the built-in worker is allowed."""
+    tasks = set(ALWAYS_OFFERED)
+    for key, allowed in ALLOWS.items():
+        if config.flag(f"Storage.{key}"):
+            tasks.update(allowed)
+    return frozenset(tasks)
+
+
+def make(
+    miner: Caller,
+    store: Store,
+    config: Config,
+    settings: SimConfig,
+    gpus: tuple[Gpu, ...],
+    environ: Mapping[str, str],
+) -> LocalWorker:
+    """The worker; registering it is the registry's business (``add_builtin``)."""
+    sealer = SimulatedSealer(settings)
+    return LocalWorker(
+        miner=miner,
+        store=store,
+        sealer=sealer,
+        name=config.text("Storage.LocalWorkerName") or socket.gethostname(),
+        tasks=offered(config) & sealer.tasks(),
+        gpus=gpus,
+        environ=environ,
+    )

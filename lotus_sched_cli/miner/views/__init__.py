@@ -1,0 +1,1 @@
+"""What the miner tells about workers, jobs and queue: snapshots of what is in memory, in Lotus's shapes."""

@@ -1,0 +1,35 @@
+"""``SealingSchedDiag`` in Lotus's shape; asking forces no scheduling pass."""
+
+from __future__ import annotations
+
+from lotus_sched_cli.lotus.types import CallID, SchedDiag, SchedInfo, SchedRequest, SectorID
+from lotus_sched_cli.miner.context import Miner
+from lotus_sched_cli.miner.records import Phase
+
+
+def sched_diag(miner: Miner) -> SchedDiag:
+    """Queue, workers that may take something, calls that are waited for. Lists are null where they are empty."""
+    requests = [
+        SchedRequest(SectorID(*t.task.sector), t.task.type.value, t.task.priority or 0, t.task.id)
+        for t in miner.dispatch.scheduler.queue()
+    ]
+    calls: dict[str, str] = {}
+    waiting: list[str] = []
+    for flight in miner.dispatch.desk.flights.values():
+        if flight.row.phase is Phase.RUNNING and flight.row.call_id:
+            work = f"{flight.row.type.value}({flight.row.id})"
+            waiting.append(work)
+            calls[str(CallID(SectorID(*flight.sector), flight.row.call_id))] = work
+    windows = [w.session for w in miner.workers.live() if w.online]
+    returned = [
+        f"{f.row.type.value}({f.row.id})"
+        for f in miner.dispatch.desk.flights.values()
+        if f.row.phase is Phase.RETURNED
+    ]
+    return SchedDiag(
+        SchedInfo=SchedInfo(requests or None, windows or None),
+        ReturnedWork=returned or None,
+        Waiting=waiting or None,
+        CallToWork=calls,
+        EarlyRet=None,
+    )

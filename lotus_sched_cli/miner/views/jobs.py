@@ -1,0 +1,83 @@
+"""``WorkerJobs`` and ``SealingQueue`` (lotus-wire.md §8)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from lotus_sched_cli.core.scheduler import QueuedTask
+from lotus_sched_cli.core.tasks import TaskType
+from lotus_sched_cli.lotus import units
+from lotus_sched_cli.lotus.extras import JobSched, QueuedJob
+from lotus_sched_cli.lotus.types import NIL_UUID, CallID, SectorID, WorkerJob
+from lotus_sched_cli.miner.context import Miner
+from lotus_sched_cli.miner.dispatch import Flight
+from lotus_sched_cli.miner.records import Phase
+
+#: Lotus's RunWait: running, waiting for a Return that no live worker owes, result here and not taken yet.
+RUNNING, RET_WAIT, RET_DONE = 0, -1, -3
+
+
+def worker_jobs(miner: Miner) -> dict[str, list[WorkerJob]]:
+    """One row per call that is out, under its worker's session; zeros for those of no live worker."""
+    out: dict[str, list[WorkerJob]] = defaultdict(list)
+    for flight in miner.dispatch.desk.flights.values():
+        if not flight.on_worker and flight.row.phase is not Phase.RETURNED:
+            continue
+        session, wait = _where(miner, flight)
+        out[session].append(_job(miner, flight, wait))
+    return dict(out)
+
+
+def _where(miner: Miner, flight: Flight) -> tuple[str, int]:
+    if flight.row.phase is Phase.RETURNED:
+        return NIL_UUID, RET_DONE
+    worker = miner.workers.by_id.get(flight.row.worker_id or "")
+    if worker is None or not worker.registered:
+        return NIL_UUID, RET_WAIT
+    return worker.session, RUNNING
+
+
+def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
+    row = flight.row
+    sector = SectorID(*flight.sector)
+    worker = miner.workers.by_id.get(row.worker_id or flight.last_worker or "")
+    fetching = flight.fetching
+    call = row.fetch_call_id if fetching else row.call_id
+    task = TaskType.FETCH if fetching else row.type
+    begun = row.fetch_sent_at if fetching else (row.accepted_at or row.sent_at)
+    return WorkerJob(
+        ID=CallID(sector if call else SectorID(), call or NIL_UUID),
+        Sector=sector,
+        Task=task.value,
+        RunWait=wait,
+        Start=units.go_time(begun or row.bound_at or row.queued_at),
+        Hostname=worker.name if worker is not None else "",
+        Sched=JobSched(
+            TaskID=row.id,
+            WorkerID=row.worker_id or "",
+            MainTask=row.type.value,
+            Queued=units.go_time(row.queued_at),
+            Bound=units.go_time(row.bound_at) if row.bound_at else "",
+        ),
+    )
+
+
+def queue(miner: Miner) -> list[QueuedJob]:
+    """Tasks that wait, in the order of the queue."""
+    now = miner.clock()
+    return [_queued(task, now) for task in miner.dispatch.scheduler.queue()]
+
+
+def _queued(task: QueuedTask, now: float) -> QueuedJob:
+    spec = task.task
+    return QueuedJob(
+        TaskID=spec.id,
+        Miner=spec.sector.miner,
+        Sector=spec.sector.number,
+        Task=spec.type.value,
+        Priority=spec.priority,
+        Queued=units.go_time(task.queued_at),
+        NotBefore=units.go_time(task.not_before) if task.not_before > now else "",
+        Attempts=task.attempts,
+        LastError=task.last_error,
+    )
