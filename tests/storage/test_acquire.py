@@ -35,7 +35,7 @@ async def two_workers(farm: Farm, **options: object) -> tuple[Store, Store, Path
 
 
 async def test_p2_gets_the_files_of_a_p1_made_elsewhere_and_the_source_goes(farm: Farm) -> None:
-    w1, w2, here, there = await two_workers(farm)
+    _, w2, here, there = await two_workers(farm)
     id = w2.paths()[0].id
     async with w2.acquire(ref(7), REPLICA, mode=AcquireMode.MOVE) as files:
         assert files.sealed == there / "sealed" / "s-t01000-7"
@@ -76,7 +76,7 @@ async def test_files_that_are_here_are_not_fetched(farm: Farm) -> None:
 
 
 async def test_a_copy_the_miner_did_not_hear_of_keeps_its_source(farm: Farm) -> None:
-    _, w2, here, there = await two_workers(farm)
+    _, w2, here, _ = await two_workers(farm)
     farm.index.down.add("StorageDeclareSector")
     async with w2.acquire(ref(7), FileType.SEALED, mode=AcquireMode.MOVE) as files:
         assert files.sealed.exists()
@@ -151,7 +151,7 @@ async def test_a_sector_that_nobody_has(farm: Farm) -> None:
 
 
 async def test_a_declared_file_that_is_gone_is_fetched_from_who_has_it(farm: Farm) -> None:
-    w1, w2, _, there = await two_workers(farm)
+    _, w2, _, _ = await two_workers(farm)
     await w2.declare(w2.paths()[0].id, sector(7), FileType.SEALED, False)
     async with w2.acquire(ref(7), FileType.SEALED) as files:
         assert files.sealed.read_bytes() == b"\x01\x02" * 1024
@@ -237,7 +237,7 @@ async def test_the_second_path_takes_what_the_first_has_no_room_for(farm: Farm) 
 async def test_no_path_of_mine_fits(farm: Farm) -> None:
     await farm.store(farm.folder("other"))
     store = await farm.store(farm.folder("long", seal=False, store=True))
-    with pytest.raises(AllocateSpaceError, match="^couldn't find a suitable path for a sector$"):
+    with pytest.raises(AllocateSpaceError, match=r"^couldn't find a suitable path for a sector$"):
         async with store.acquire(ref(7), allocate=FileType.SEALED):
             pass
 
@@ -360,7 +360,7 @@ async def test_the_lightest_source_goes_first_and_the_next_one_helps(farm: Farm)
 async def test_nobody_listens_at_the_source(farm: Farm) -> None:
     store = await farm.store(farm.folder("w2"))
     remote(farm, "127.0.0.1:1")
-    with pytest.raises(StorageError, match="dial tcp 127.0.0.1:1: Connection refused"):
+    with pytest.raises(StorageError, match=r"dial tcp 127\.0\.0\.1:1: Connection refused"):
         async with store.acquire(ref(7), FileType.SEALED):
             pass
 
@@ -470,7 +470,7 @@ async def test_a_cache_with_tree_c_of_a_small_sector_is_refused_as_lotus_does(fa
     put_sector(here, 7, cache={**CACHE, "sc-02-data-tree-c.dat": b"c" * 2336})
     await farm.store(here)
     store = await farm.store(there)
-    with pytest.raises(StorageError, match='tar file "sc-02-data-tree-c.dat" isn\'t expected'):
+    with pytest.raises(StorageError, match=r'tar file "sc-02-data-tree-c.dat" isn.t expected'):
         async with store.acquire(ref(7), FileType.CACHE, mode=AcquireMode.MOVE):
             pass
     assert (here / "cache" / "s-t01000-7" / "t_aux").exists() and left_in_fetching(there) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def test_attach_init_writes_what_lotus_writes(tmp_path: Path) -> None:
         "AllowMiners", "DenyMiners",
     ]  # fmt: skip
     assert read_meta(tmp_path / "new") == meta
-    assert os.stat(tmp_path / "new" / "sectorstore.json").st_mode & 0o777 == 0o644
+    assert (tmp_path / "new" / "sectorstore.json").stat().st_mode & 0o777 == 0o644
 
 
 def test_attach_init_twice_or_for_nothing_is_refused(tmp_path: Path) -> None:
@@ -51,7 +50,7 @@ def test_a_path_keeps_its_place_in_storage_json(tmp_path: Path) -> None:
         '{\n  "StoragePaths": [\n    {\n      "Path": "/data/b"\n    }\n  ]\n}'
     )
     assert read_config(tmp_path).StoragePaths
-    assert os.listdir(tmp_path) == ["storage.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["storage.json"]
 
 
 async def test_opening_makes_the_folders_and_declares_what_lies_there(farm: Farm) -> None:
@@ -133,7 +132,7 @@ async def test_a_refused_declaration_fails_the_opening_as_it_came(farm: Farm) ->
     put_sector(path, 3)
     farm.index.down.add("StorageDeclareSector")
     store = await farm.store()
-    with pytest.raises(Exception, match="^StorageDeclareSector: the index is away$"):
+    with pytest.raises(Exception, match=r"^StorageDeclareSector: the index is away$"):
         await store.open_path(path)
     assert store.paths() == []
 
