@@ -110,7 +110,9 @@ def rpc_url(address: str, version: str = "v0") -> str:
 def host_port(address: str) -> tuple[str, int]:
     """Host and port of an address (multiaddr or URL). Raises ApiError."""
     parts = urlsplit(rpc_url(address))
-    return parts.hostname or "", parts.port or (443 if parts.scheme in ("https", "wss") else 80)
+    default = 443 if parts.scheme in ("https", "wss") else 80
+    # Port 0 stands: whoever listens there lets the system choose.
+    return parts.hostname or "", default if parts.port is None else parts.port
 
 
 def multiaddr(host: str, port: int, *, http: bool = True) -> str:
