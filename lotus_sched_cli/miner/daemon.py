@@ -241,6 +241,7 @@ class _Start:
             patience=Patience(lost_after=config.seconds("Storage.LostAfter")),
             confirm=confirm,
             remove_files=remove_files,
+            lacking=lambda sector, types, worker_id: index.lacking(sector, types, worker_id),
         )
         index = SectorIndex(
             store,

@@ -398,6 +398,16 @@ class SectorIndex:
         """Path id → files; only paths that are known."""
         return {p: f for p, f in self._sectors.get(sector, {}).items() if p in self.paths}
 
+    def lacking(self, sector: SectorId, types: FileType, worker_id: str) -> FileType:
+        """Which of these types lie somewhere, but on no path of this worker."""
+        anywhere = own = FileType.NONE
+        for path_id, files in self._sectors.get(sector, {}).items():
+            anywhere |= files.types
+            path = self.paths.get(path_id)
+            if path is not None and worker_id in path.owners:
+                own |= files.types
+        return types & anywhere & ~own
+
 
 # -- helpers -------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from lotus_sched_cli.core.events import (
     WorkerTasks,
 )
 from lotus_sched_cli.core.scheduler import Scheduler
-from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.methods import RETURN_OF
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
@@ -42,7 +42,10 @@ log = get("advmgr")
 
 
 class Dispatch:
-    """Runs what the scheduler decides. ``confirm`` drops what a worker did not declare again when it registered."""
+    """Runs what the scheduler decides. ``confirm`` drops what a worker did not declare again when it registered.
+
+    ``lacking`` says which of some types lie elsewhere but on no path of a worker.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Dispatch:
         patience: Patience | None = None,
         confirm: Callable[[str], Awaitable[Any]] | None = None,
         remove_files: Callable[[SectorId], Awaitable[None]] | None = None,
+        lacking: Callable[[SectorId, FileType, str], FileType] | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.locks = locks or SectorLockTable()
@@ -62,6 +66,7 @@ class Dispatch:
         self._workers = workers
         self._confirm = confirm
         self._remove_files = remove_files
+        self._lacking = lacking
         self._inbox: deque[Event] = deque()
         self._wake = asyncio.Event()
         self._due: float | None = None
@@ -230,7 +235,7 @@ class Dispatch:
             worker_id=worker.id,
             session=worker.session,
             bound_at=self._clock(),
-            fetch=decision.fetch,
+            fetch=decision.fetch | self._to_move(decision),
         )
         for call in flight.old_calls:
             self.desk.old_calls.pop(call, None)
@@ -238,6 +243,13 @@ class Dispatch:
         self.desk.attach(flight)
         lines.assigned(decision, worker.label)
         self._couriers.start(flight)
+
+    def _to_move(self, decision: Assigned) -> FileType:
+        """A move brings what its worker lacks as Lotus does: by a Fetch before the MoveStorage."""
+        task = decision.task
+        if task.type is not TaskType.FETCH or self._lacking is None:
+            return FileType.NONE
+        return self._lacking(task.sector, task.files, decision.worker_id)
 
     def _files_missing(self, decision: FilesMissing) -> None:
         lines.files_missing(decision)
