@@ -5,7 +5,6 @@ Standard library only, for the commands' start. Sources: Lotus ``cli/util/apiinf
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -117,6 +116,8 @@ def host_port(address: str) -> tuple[str, int]:
 
 def multiaddr(host: str, port: int, *, http: bool = True) -> str:
     """``/ip4/127.0.0.1/tcp/2345/http``; a name gives ``/dns/…``."""
+    import ipaddress
+
     host = host.strip("[]")
     try:
         kind = f"ip{ipaddress.ip_address(host).version}"
@@ -169,6 +170,8 @@ def _split_multiaddr(address: str) -> tuple[str, int, bool]:
         raise ApiError(f"{address!r} is no multiaddr of a TCP port; give one {remedy}")
     kind, host = parts[0], parts[1]
     if kind in ("ip4", "ip6"):
+        import ipaddress  # here, as above: it costs a command's start more than it seems
+
         try:
             ok = ipaddress.ip_address(host).version == int(kind[2])
         except ValueError:

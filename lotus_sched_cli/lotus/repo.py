@@ -12,7 +12,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -232,7 +231,7 @@ class Repo:
         """The token secret; made at first use."""
         got = self.key(JWT_SECRET)
         if got is None:
-            self.put_key(JWT_SECRET, _JWT_TYPE, secrets.token_bytes(32))
+            self.put_key(JWT_SECRET, _JWT_TYPE, os.urandom(32))
             got = self.key(JWT_SECRET)
         assert got is not None
         return got[1]
@@ -243,7 +242,7 @@ class Repo:
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace a file whole or not at all, on disk before this returns; never readable by others in between."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temp = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:

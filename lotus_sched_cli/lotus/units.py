@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime, timezone
-from decimal import Decimal
 from typing import Final
 
 __all__ = [
@@ -64,6 +63,8 @@ def parse_size(text: str) -> int:
     if match is None:
         raise ValueError(f"invalid size: '{text}'")
     number, unit = match.groups()
+    from decimal import Decimal  # here: most commands never read a size
+
     return int(Decimal(number) * 1024 ** _POWER.get((unit or "").lower(), 0))
 
 
