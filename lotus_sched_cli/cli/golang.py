@@ -106,33 +106,62 @@ class GoGroup(TyperGroup):
         show_help(ctx)
 
 
-@dataclass(frozen=True, slots=True)
 class Lazy:
     """A subcommand that is known by its line in the help until it is used.
 
     ``target`` is ``module:attribute`` below ``lotus_sched_cli.cli``, a ``typer.Typer``.
     """
 
-    target: str
-    help: str
-    category: str = ""
-    hidden: bool = False
-    aliases: tuple[str, ...] = ()
+    def __init__(
+        self,
+        target: str,
+        help: str,
+        category: str = "",
+        *,
+        hidden: bool = False,
+        aliases: tuple[str, ...] = (),
+    ) -> None:
+        self.target, self.help, self.category = target, help, category
+        self.hidden, self.aliases = hidden, aliases
 
     def load(self, name: str) -> Any:
         module, _, attribute = self.target.partition(":")
         app = getattr(import_module(f"lotus_sched_cli.cli.{module}"), attribute)
-        command: Any = app if isinstance(app, GoGroup) else typer.main.get_command(app)
+        command: Any = app if isinstance(app, GoGroup) else command_of(app)
         command.name = name
         command.category = self.category
         return command
+
+
+class Registered(Lazy):
+    """A command of a group whose module is loaded; its parameters are looked at when it is used."""
+
+    def __init__(self, info: Any) -> None:
+        super().__init__("", info.help or "", hidden=info.hidden)
+        self.info = info
+
+    def load(self, name: str) -> Any:
+        return typer.main.get_command_from_info(
+            self.info, pretty_exceptions_short=False, rich_markup_mode=None
+        )
+
+
+def command_of(app: typer.Typer) -> Any:
+    """The command of an app, or its group with the commands still to be built."""
+    commands = {info.name or "": Registered(info) for info in app.registered_commands}
+    if app.info.cls is not GoGroup:
+        (only,) = commands.values()
+        return only.load("")
+    group = GoGroup(name=app.info.name, help=app.info.help)
+    group.lazy = dict(commands)
+    return group
 
 
 def lazy_group(name: str, help: str, commands: dict[str, Lazy], flags: Callable[..., None]) -> GoGroup:
     """A program or group whose subcommands are imported when used; ``flags`` has its own flags as parameters."""
     app = typer.Typer(name=name, cls=GoGroup, help=help, add_completion=False)
     app.callback()(flags)
-    group = typer.main.get_command(app)
+    group = typer.main.get_group(app)
     assert isinstance(group, GoGroup)
     group.lazy = commands
     return group
@@ -146,10 +175,9 @@ def flag(
     help: str = "",
     env: Sequence[str] = (),
     default: str | bool = True,
-    parser: Callable[[str], Any] | None = None,
     hidden: bool = False,
 ) -> Any:
-    """A flag of a command, for ``Annotated[type, flag(…)]``.
+    """A flag of a command, for ``Annotated[type, flag(…)]`` with bool, int, str (or None) or ``list[str] | None``.
 
     ``default`` is the text after ``default:`` in the help (strings with their quotes, as Go's), True for the value of
     the parameter, False for none. ``env`` are the environment names, the first that exists wins.
@@ -159,7 +187,6 @@ def flag(
         help=help,
         envvar=list(env) or None,
         show_default=default,
-        parser=parser,
         hidden=hidden,
         metavar="value",
     )
@@ -252,7 +279,7 @@ def store(
         if value is None:
             raise CliError(f'invalid boolean value "{text}" for -{name}: parse error', "use true or false")
     if target is None:
-        param.handle_parse_result(owner, {param.name: value}, [])
+        owner.params[param.name] = whole_number(name, value, "") if is_number(param) else value
     elif param.multiple:
         target.setdefault(param.name, []).extend(part for part in str(value).split(","))
     else:
@@ -260,15 +287,18 @@ def store(
 
 
 def hand_over(ctx: Context, given: Given) -> None:
-    """Fill in the environment, then let typer convert every value and check it."""
+    """Fill in the environment and the defaults, and give the command its parameters.
+
+    typer's own conversion would do the same with pydantic, whose import alone takes longer than a whole command may.
+    """
     for param in ctx.command.params:
         env = ""
         if param.name not in given.values and param.envvar:
             env = from_env(param, given.values)
         value = given.values.get(param.name)
         if isinstance(value, str) and is_number(param):
-            check_number(max(option_names(param), key=len), value, env)
-        param.handle_parse_result(ctx, given.values, [])
+            value = whole_number(max(option_names(param), key=len), value, env)
+        ctx.params[param.name] = param.default if value is None else value
     ctx.args = []
 
 
@@ -296,10 +326,10 @@ def from_env(param: Parameter, values: dict[str, Any]) -> str:
     return ""
 
 
-def check_number(name: str, text: str, env: str) -> None:
-    """A whole number is needed: say it as Go's flag package does, with the value and where it comes from."""
+def whole_number(name: str, text: str, env: str) -> int:
+    """A whole number, or Go's words about what is none, with the value and where it comes from."""
     try:
-        int(text, 10)
+        return int(text, 10)
     except ValueError:
         where = f'could not parse "{text}" as int value from environment variable "{env}" for flag {name}'
         bad = f'invalid value "{text}" for flag -{name}: parse error'

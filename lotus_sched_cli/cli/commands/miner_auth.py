@@ -19,11 +19,6 @@ PERMISSIONS = ("read", "write", "sign", "admin")
 PERM_HELP = "what the token allows, each with all before it: read, write, sign, admin"
 
 
-@app.callback()
-def auth() -> None:
-    """Group."""
-
-
 @app.command("create-token", cls=GoCommand, help="make a token")
 def create_token(ctx: typer.Context, perm: Annotated[str, flag("--perm", help=PERM_HELP)] = "") -> None:
     wanted = permissions(perm)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -31,8 +30,12 @@ def run(
 ) -> None:
     if miner_api and not (miner_api.isascii() and miner_api.isdigit() and int(miner_api) < 65536):
         raise CliError(f'--miner-api "{miner_api}" is no port', "give a number from 0 to 65535")
+    import asyncio
+
+    from lotus_sched_cli.cli.daemons import log_to_stderr
     from lotus_sched_cli.miner.daemon import run as serve
 
+    log_to_stderr()
     options = Globals.of(ctx)
     asyncio.run(
         serve(

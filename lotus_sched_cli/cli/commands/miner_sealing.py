@@ -1,4 +1,7 @@
-"""``lotus-miner sealing``: running jobs, workers, the scheduler's insides, abort."""
+"""``lotus-miner sealing``: running jobs, workers, the scheduler's insides, abort.
+
+Views are imported where they are used: these commands run under ``watch``, and each needs one view only.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,8 @@ from lotus_sched_cli.cli.connect import Api, NoSuchMethod, miner_api
 from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import GoCommand, GoGroup, argument, flag
 from lotus_sched_cli.cli.render import show
-from lotus_sched_cli.cli.views.jobs import hostnames_of, jobs_view, need_hostnames
-from lotus_sched_cli.cli.views.text import Diagnosis, Lines
-from lotus_sched_cli.cli.views.wire import NIL_UUID, short
-from lotus_sched_cli.cli.views.workers import workers_view
 
 app = typer.Typer(cls=GoGroup, help="running jobs, workers and the scheduler", add_completion=False)
-
-
-@app.callback()
-def sealing() -> None:
-    """Group."""
 
 
 @app.command("jobs", cls=GoCommand, help="list running jobs")
@@ -32,6 +26,8 @@ def jobs(
     ] = False,
     queued: Annotated[bool, flag("--queued", help="list tasks that wait for a worker, too")] = False,
 ) -> None:
+    from lotus_sched_cli.cli.views.jobs import hostnames_of, jobs_view, need_hostnames
+
     api = miner_api(ctx)
     running = api.call("WorkerJobs")
     names = hostnames_of(api.call("WorkerStats")) if need_hostnames(running) else {}
@@ -52,6 +48,8 @@ def waiting(api: Api) -> list[dict[str, Any]]:
 
 @app.command("workers", cls=GoCommand, help="list workers, their load and their caps")
 def workers(ctx: typer.Context) -> None:
+    from lotus_sched_cli.cli.views.workers import workers_view
+
     show(ctx, workers_view(miner_api(ctx).call("WorkerStats")))
 
 
@@ -60,6 +58,8 @@ def sched_diag(
     ctx: typer.Context,
     force_sched: Annotated[bool, flag("--force-sched", help="let it schedule first")] = False,
 ) -> None:
+    from lotus_sched_cli.cli.views.text import Diagnosis
+
     show(ctx, Diagnosis(miner_api(ctx).call("SealingSchedDiag", force_sched)))
 
 
@@ -72,6 +72,9 @@ def abort(
         bool, flag("--force", help="forget the job although nobody answers for it (a ghost)")
     ] = False,
 ) -> None:
+    from lotus_sched_cli.cli.views.text import Lines
+    from lotus_sched_cli.cli.views.wire import short
+
     api = miner_api(ctx)
     if sched:
         remove_request(api, call_id)
@@ -104,6 +107,8 @@ def find_job(api: Api, prefix: str) -> tuple[str, dict[str, Any]]:
         raise CliError(
             "job with specified id prefix not found: the id is empty", "take one from 'sealing jobs'"
         )
+    from lotus_sched_cli.cli.views.wire import NIL_UUID
+
     found = [
         (session, job)
         for session, entries in api.call("WorkerJobs").items()

@@ -19,11 +19,6 @@ from lotus_sched_cli.cli.views.text import Pledged
 app = typer.Typer(cls=GoGroup, help="pledge, list and inspect sectors", add_completion=False)
 
 
-@app.callback()
-def sectors() -> None:
-    """Group."""
-
-
 @app.command("pledge", cls=GoCommand, help="make a new sector without deals (committed capacity)")
 def pledge(ctx: typer.Context) -> None:
     api = miner_api(ctx)

@@ -28,11 +28,6 @@ META: Final = "sectorstore.json"
 STAT_SECONDS: Final = 10.0
 
 
-@app.callback()
-def storage() -> None:
-    """Group."""
-
-
 @app.command("attach", cls=GoCommand, help="give the miner a path for sector files")
 def attach(
     ctx: typer.Context,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -178,6 +177,8 @@ def run(
         sealer=sealer,
         sealer_config=expand(sealer_config) if sealer_config else None,
     )
+    import asyncio
+
     from lotus_sched_cli.worker.run import run as serve
 
     asyncio.run(serve(options))

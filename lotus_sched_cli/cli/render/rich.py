@@ -21,7 +21,8 @@ from lotus_sched_cli.cli.views.sectors import SectorList
 from lotus_sched_cli.cli.views.states import color_of
 from lotus_sched_cli.cli.views.text import Diagnosis, Pledged
 
-from .lotus import JOB_HEADER, document_of, job_cells
+from .lotus import document_of
+from .lotus_jobs import JOB_HEADER, job_cells
 from .lotus_sectors import COLUMNS, extra_lines, sector_cells
 from .spans import Span
 
