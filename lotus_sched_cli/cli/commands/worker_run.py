@@ -179,8 +179,10 @@ def run(
     )
     import asyncio
 
+    from lotus_sched_cli.cli.daemons import log_to_stderr
     from lotus_sched_cli.worker.run import run as serve
 
+    log_to_stderr()
     asyncio.run(serve(options))
 
 
