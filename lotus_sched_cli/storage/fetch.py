@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from .body import Body
 from .errors import StorageError, os_error
+from .extents import preallocate
 from .tars import sync_folder, unpack
 
 CONNECT_TIMEOUT = 30.0
@@ -83,6 +84,7 @@ class Download:
         try:
             out = os.open(self.dest, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
+                preallocate(out, body.length or 0)
                 got = body.pour(out)
                 if self._durable:
                     os.fsync(out)

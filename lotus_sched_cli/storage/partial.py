@@ -6,8 +6,6 @@ exactly the sector size counts as wholly there. Source: Lotus ``storage/sealer/p
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,11 +13,11 @@ from types import TracebackType
 
 from . import rleplus
 from .errors import StorageError, os_error
+from .extents import punch
 from .rleplus import Span
 
 #: Most bytes of the RLE+ part: Lotus refuses longer ones.
 MAX_TRAILER = 1 << 20
-_PUNCH_HOLE, _KEEP_SIZE = 2, 1
 
 
 def padded(unpadded: int) -> int:
@@ -131,7 +129,7 @@ class PartialFile:
             part for a, b in self._allocated for part in ((a, min(b, offset)), (max(a, end), b))
         )
         self._save()
-        _punch(self._file, offset, size)
+        punch(self._file, offset, size)
 
     def _check(self, offset: int, size: int) -> None:
         if offset < 0 or size < 0 or offset + size > self.size:
@@ -178,13 +176,3 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
         else:
             joined.append((start, end))
     return joined
-
-
-def _punch(file: int, offset: int, size: int) -> None:
-    """Python has no call for it; where C's is missing or the file system cannot, the bytes merely stay."""
-    try:
-        fallocate = ctypes.CDLL(None, use_errno=True).fallocate
-    except (OSError, AttributeError):
-        return
-    fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
-    fallocate(file, _PUNCH_HOLE | _KEEP_SIZE, offset, size)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from .errors import StorageError, os_error
+from .extents import preallocate
 
 BLOCK: Final = 512
 _GIB: Final = 1 << 30
@@ -111,6 +112,7 @@ def _unpack_file(source: Source, header: tarfile.TarInfo, folder: Path, durable:
     try:
         out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
+            preallocate(out, header.size)
             got = source.pour(out, header.size) if header.size else 0
             if durable:
                 os.fsync(out)
