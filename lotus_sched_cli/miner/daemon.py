@@ -76,9 +76,7 @@ async def run(options: MinerRunOptions) -> None:
             raise UserError(f"{e}: {repo.path}") from e
         stack.callback(repo.release)
         config = load(repo.path / "config.toml", environ)
-        for system, level in config.levels.items():
-            with contextlib.suppress(logs.LogConfigError):
-                logs.set_level(system, level)
+        _set_levels(config.levels)
         for warning in config.warnings:
             _config_log.warn(warning)
         stop = asyncio.Event()
@@ -201,7 +199,10 @@ class _Start:
     ) -> tuple[Miner, RpcServer]:
         config, clock = self._config, self._clock
         proof = seal_proof(facts.sector_size)
-        chain = await Chain.open(store, _chain_settings(config), StandInVerifier(), clock)
+        try:
+            chain = await Chain.open(store, _chain_settings(config), StandInVerifier(), clock)
+        except ValueError as e:
+            raise UserError(f"{self._repo.path / STORE}: {e}") from e
         dialer = Dialer(auth.sign(facts.secret, ["admin"]))
         stack.push_async_callback(dialer.close)
         workers = Registry(
@@ -318,6 +319,13 @@ async def _builtin_id(store: Store) -> str:
         known = str(uuid.uuid4())
         await store.set_meta("builtin_worker", known)
     return str(known)
+
+
+def _set_levels(levels: Mapping[str, str]) -> None:
+    """``[Logging.SubsystemLevels]``; bad levels are left out, as in Lotus."""
+    for system, level in levels.items():
+        with contextlib.suppress(logs.LogConfigError):
+            logs.set_level(system, level)
 
 
 @contextlib.contextmanager

@@ -8,12 +8,10 @@ declared again by the time it registers is dropped.
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,16 +23,16 @@ from lotus_sched_cli.core.events import (
     PathAttached,
     PathDetached,
     PathReported,
-    PathSpec,
 )
 from lotus_sched_cli.core.proofs import space
-from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FILE_TYPES_BY_NAME, FileType, PathType, SectorId
+from lotus_sched_cli.core.tasks import FILE_TYPES_BY_NAME, FileType, PathType, SectorId
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcError
-from lotus_sched_cli.lotus.types import Decl, FsStat, HealthReport, SectorID, SectorStorageInfo, StorageInfo
+from lotus_sched_cli.lotus.types import Decl, FsStat, HealthReport, SectorStorageInfo, StorageInfo
 
 from .alerts import Alerts
 from .clock import Clock
+from .known_paths import Files, Path, allowed_types, located, miners, names, spec
 from .records import PathRow
 from .store import Store
 
@@ -53,32 +51,6 @@ class Owners(Protocol):
 class NoOwners:
     def owners(self, path_id: str, netlocs: frozenset[str]) -> frozenset[str]:
         return frozenset()
-
-
-@dataclass(slots=True)
-class Path:
-    """A path as it is known. ``beat`` is the time of the last heartbeat; ``attached`` since this process started."""
-
-    info: StorageInfo
-    stat: FsStat = field(default_factory=FsStat)
-    beat: float = -math.inf
-    error: str = ""
-    attached: bool = False
-    owners: frozenset[str] = frozenset()
-
-    @property
-    def netlocs(self) -> frozenset[str]:
-        return frozenset(urlsplit(u).netloc for u in self.info.URLs or ())
-
-
-@dataclass(slots=True)
-class Files:
-    """What one path holds of one sector; ``confirmed`` are the types declared since this process started."""
-
-    types: FileType = FileType.NONE
-    primary: FileType = FileType.NONE
-    confirmed: FileType = FileType.NONE
-    by: str | None = None
 
 
 class SectorIndex:
@@ -113,7 +85,7 @@ class SectorIndex:
             stat = msgspec.json.decode(row.stat, type=FsStat) if row.stat else FsStat()
             path = self.paths[row.id] = Path(info, stat)
             path.owners = self._owners.owners(row.id, path.netlocs)
-            self._emit(PathAttached(_spec(path), 0, stat.Capacity or None))
+            self._emit(PathAttached(spec(path), 0, stat.Capacity or None))
             self._emit(PathReported(row.id, 0, "not heard of since the miner started"))
         for entry in await self._store.declarations():
             files = self._sectors.setdefault(entry.sector, {}).setdefault(entry.path_id, Files(by=entry.by))
@@ -137,7 +109,7 @@ class SectorIndex:
                 if stale := files.types & ~files.confirmed:
                     gone.append((path_id, sector, stale))
         for path_id, sector, types in gone:
-            log.warning(f"files of {sector} ({_names(types)}) on {path_id} were not declared again, dropped")
+            log.warning(f"files of {sector} ({names(types)}) on {path_id} were not declared again, dropped")
             await self.drop_sector(path_id, sector, types)
         return len(gone)
 
@@ -160,7 +132,7 @@ class SectorIndex:
             path.attached = True
             path.stat, path.beat, path.error = stat, self._clock(), ""
         path.owners = self._owners.owners(info.ID, path.netlocs)
-        self._emit(PathAttached(_spec(path), stat.Available if first else None, path.stat.Capacity or None))
+        self._emit(PathAttached(spec(path), stat.Available if first else None, path.stat.Capacity or None))
         if first:
             self._emit(PathReported(info.ID, stat.Available))
         if known is None:
@@ -245,7 +217,7 @@ class SectorIndex:
         owners = self._owners.owners(path.info.ID, path.netlocs)
         if owners != path.owners:
             path.owners = owners
-            self._emit(PathAttached(_spec(path), None, path.stat.Capacity or None))
+            self._emit(PathAttached(spec(path), None, path.stat.Capacity or None))
 
     def report(self, path_id: str, report: HealthReport) -> None:
         """`StorageReportHealth`. Reports live in memory: after a restart the next one tells."""
@@ -340,7 +312,7 @@ class SectorIndex:
                 continue
             sources.append(path)
             weight = path.info.Weight * len(matching.each())
-            found.append(_located(path, sector, types, weight, bool(files.primary & kinds)))
+            found.append(located(path, sector, types, weight, bool(files.primary & kinds)))
         random.shuffle(found)
         if not fetch:
             return found
@@ -352,11 +324,11 @@ class SectorIndex:
             info = path.info
             if info.ID in have or not info.CanSeal or not self._usable(path, need, sector.miner):
                 continue
-            if not (_allowed_types(info) & kinds):
+            if not (allowed_types(info) & kinds):
                 continue
             if limited and not allowed.intersection(info.Groups or ()):
                 continue
-            found.append(_located(path, sector, types, 0, False))
+            found.append(located(path, sector, types, 0, False))
         return found
 
     def best_alloc(self, types: int, size: int, path_type: str, miner: int) -> list[StorageInfo]:
@@ -379,7 +351,7 @@ class SectorIndex:
     def _usable(self, path: Path, need: int, miner: int) -> bool:
         if self._clock() - path.beat > SKIPPED_HEARTBEAT or path.error or path.stat.Available < need:
             return False
-        allow, deny = _miners(path.info.AllowMiners), _miners(path.info.DenyMiners)
+        allow, deny = miners(path.info.AllowMiners), miners(path.info.DenyMiners)
         return (not allow or miner in allow) and miner not in deny
 
     # -- views ---------------------------------------------------------------------------------------------------
@@ -407,71 +379,3 @@ class SectorIndex:
             if path is not None and worker_id in path.owners:
                 own |= files.types
         return types & anywhere & ~own
-
-
-# -- helpers -------------------------------------------------------------------------------------------------------
-
-
-def _spec(path: Path) -> PathSpec:
-    info = path.info
-    return PathSpec(
-        id=info.ID,
-        owners=path.owners,
-        can_seal=info.CanSeal,
-        can_store=info.CanStore,
-        weight=info.Weight,
-        groups=frozenset(info.Groups or ()),
-        allow_to=frozenset(info.AllowTo or ()),
-        allow_types=_allowed_types(info),
-        allow_miners=_miners(info.AllowMiners),
-        deny_miners=_miners(info.DenyMiners),
-    )
-
-
-def _allowed_types(info: StorageInfo) -> FileType:
-    allow = _types(info.AllowTypes) if info.AllowTypes else ALL_TYPES
-    return allow & ~_types(info.DenyTypes)
-
-
-def _types(names: Sequence[str] | None) -> FileType:
-    out = FileType.NONE
-    for name in names or ():
-        out |= FILE_TYPES_BY_NAME.get(name, FileType.NONE)
-    return out
-
-
-def _miners(addresses: Sequence[str] | None) -> frozenset[int]:
-    return frozenset(int(a[2:]) for a in addresses or () if a[:2] in ("t0", "f0") and a[2:].isdigit())
-
-
-def _located(path: Path, sector: SectorId, types: int, weight: int, primary: bool) -> SectorStorageInfo:
-    info = path.info
-    bases = list(info.URLs or ())
-    kind = quote(_type_text(types), safe="")
-    return SectorStorageInfo(
-        ID=info.ID,
-        URLs=[f"{base.rstrip('/')}/{kind}/{sector}" for base in bases],
-        BaseURLs=bases,
-        Weight=weight,
-        CanSeal=info.CanSeal,
-        CanStore=info.CanStore,
-        Primary=primary,
-        AllowTypes=info.AllowTypes,
-        DenyTypes=info.DenyTypes,
-        AllowMiners=info.AllowMiners,
-        DenyMiners=info.DenyMiners,
-    )
-
-
-def _type_text(types: int) -> str:
-    """Lotus's text of a type set; for more than one type it is no folder name, and Lotus's URLs are as wrong."""
-    name = FILE_TYPE_NAMES.get(FileType(types)) if 0 <= types < 64 else None
-    return name or f"<unknown {types} [{' '.join(FILE_TYPE_NAMES[t] for t in FileType(types & 63).each())}]>"
-
-
-def _names(types: FileType) -> str:
-    return ", ".join(FILE_TYPE_NAMES[t] for t in types.each())
-
-
-def as_sector(ref: SectorID) -> SectorId:
-    return SectorId(ref.Miner, ref.Number)

@@ -38,6 +38,8 @@ _node = get("node")
 SESSION_TIMEOUT: Final = 5.0
 #: A worker that registers is given this long per question.
 CONNECT_TIMEOUT: Final = 30.0
+#: Heartbeats from one question for the task types to the next.
+TASKS_EVERY: Final = 3
 
 Dial = Callable[[str], Caller]
 
@@ -65,6 +67,7 @@ class Worker:
     #: Registered since the miner started.
     registered: bool = False
     beat: asyncio.Task[None] | None = None
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
     said: Said = field(default_factory=Said)
 
     @property
@@ -82,6 +85,8 @@ class Fleet(Protocol):
     async def worker_joined(self, worker: Worker, *, new_session: bool) -> None: ...
 
     def worker_online(self, worker: Worker, online: bool) -> None: ...
+
+    def worker_tasks(self, worker: Worker) -> None: ...
 
 
 class Registry:
@@ -216,7 +221,7 @@ class Registry:
         self.by_session.pop(worker.session, None)
         worker.name, worker.url, worker.session = info.Hostname, url, session
         worker.info, worker.caller = info, caller
-        worker.tasks = frozenset(TaskType(t) for t in offered if t in _TASK_TEXTS)
+        worker.tasks = _known_tasks(offered)
         worker.stock, worker.builtin = not (lasting or builtin), bool(builtin)
         worker.caps, worker.caps_source = caps_of(info, self._proof, self._defaults)
         worker.online, worker.last_seen, worker.registered = True, self._clock(), True
@@ -287,23 +292,40 @@ class Registry:
             await self._learn_paths(worker)
         self._reown()
 
-    async def refresh_tasks(self, worker: Worker) -> bool:
-        """Ask for its task types again; True if they changed."""
+    async def _tasks_changed(self, worker: Worker) -> bool:
+        """Ask for its task types again: ``tasks enable`` and ``disable`` on a worker are told to nobody."""
         if worker.caller is None:
             return False
-        offered = await worker.caller.call("TaskTypes", result=dict[str, Any], timeout=SESSION_TIMEOUT)
-        tasks = frozenset(TaskType(t) for t in offered if t in _TASK_TEXTS)
-        changed = tasks != worker.tasks
-        worker.tasks = tasks
-        return changed
+        try:
+            offered = await worker.caller.call("TaskTypes", result=dict[str, Any], timeout=SESSION_TIMEOUT)
+        except (RpcError, RpcConnectError):
+            return False
+        before, worker.tasks = worker.tasks, _known_tasks(offered)
+        return worker.tasks != before
 
     # -- heartbeats ------------------------------------------------------------------------------------------------
 
+    def suspect(self, worker: Worker) -> None:
+        """A call found nobody at its address: ask now, not at the next heartbeat."""
+        worker.hurry.set()
+
     async def _beats(self, worker: Worker) -> None:
+        count = 0
         while not self._closed:
-            await asyncio.sleep(self._heartbeat)
+            try:
+                await asyncio.wait_for(worker.hurry.wait(), self._heartbeat)
+            except TimeoutError:
+                pass
+            worker.hurry.clear()
+            count += 1
             try:
                 await self._beat(worker)
+                if worker.online and count % TASKS_EVERY == 0 and await self._tasks_changed(worker):
+                    log.info(
+                        f"worker {worker.label} now offers {', '.join(sorted(t.short for t in worker.tasks))}"
+                    )
+                    if self._fleet is not None:
+                        self._fleet.worker_tasks(worker)
             except asyncio.CancelledError:
                 raise
             except Exception as e:
@@ -366,6 +388,10 @@ class Registry:
 
 
 _TASK_TEXTS: Final = frozenset(t.value for t in TaskType)
+
+
+def _known_tasks(offered: Iterable[str]) -> frozenset[TaskType]:
+    return frozenset(TaskType(t) for t in offered if t in _TASK_TEXTS)
 
 
 def _version(number: int) -> str:

@@ -66,12 +66,15 @@ class Couriers:
             await self._end(flight, CallError(100, f"miner: {e}"), Outcome.AGAIN)
 
     async def _end(self, flight: Flight, error: CallError, outcome: Outcome | None) -> None:
-        try:
-            await self._desk.settle(flight, None, error, outcome=outcome)
-        except RpcError as e:
-            log.error(f"{flight.row.type} of sector {flight.sector}: {e}; tried again in a minute")
-            await asyncio.sleep(60)
-            await self._desk.settle(flight, None, error, outcome=outcome)
+        pause = self._desk.patience.hand_over
+        while True:
+            try:
+                await self._desk.settle(flight, None, error, outcome=outcome)
+                return
+            except RpcError as e:
+                log.error(f"{flight.row.type} of sector {flight.sector}: {e}; tried again in {pause:g}s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 60.0)
 
     async def _steps(self, flight: Flight) -> None:
         desk, row = self._desk, flight.row
@@ -157,6 +160,8 @@ class Couriers:
                 except RpcError as e:
                     raise Over(CallError(e.code if 100 <= e.code < 200 else 0, str(e))) from e
                 except RpcConnectError as e:
+                    if not e.sent:
+                        desk.workers.suspect(worker)
                     if not e.sent and not repeated:
                         raise Over(CallError(100, str(e)), Outcome.AGAIN) from e
                     flight.repeated = repeated = True
