@@ -45,9 +45,9 @@ def chain_state(api: Api) -> ChainState | None:
     version = api.call("Version")
     if SIMULATED not in version["Version"]:
         return None
-    told = api.call_or_none("ChainHead") or {}
+    told = api.call_or_none("SimulatedChain") or {}
     return ChainState(
-        head=told.get("Height"),
+        head=told.get("Head"),
         block_delay=float(told.get("BlockDelaySecs") or version.get("BlockDelay") or 30),
         proofs=told.get("Proofs", ""),
     )

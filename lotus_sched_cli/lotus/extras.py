@@ -25,7 +25,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
 #: Methods of ours: on the worker, on the miner (``Filecoin.`` before each).
 METHODS: Final[dict[str, frozenset[str]]] = {
     "worker": frozenset({"AbortCall"}),
-    "miner": frozenset({"SealingAbortForce", "SealingQueue", "WorkerKnown"}),
+    "miner": frozenset({"SealingAbortForce", "SealingQueue", "SimulatedChain", "WorkerKnown"}),
 }
 
 
@@ -96,3 +96,13 @@ class QueuedJob(Struct, frozen=True):
     Attempts: int = 0
     LastError: str = ""
     Reason: str = ""
+
+
+class ChainFacts(Struct, frozen=True):
+    """The miner's own chain (``SimulatedChain``): where it stands, its pace, and what it takes as a proof."""
+
+    Head: int = 0
+    BlockDelaySecs: float = 30.0
+    PreCommitChallengeDelay: int = 150
+    MessageConfidence: int = 5
+    Proofs: str = ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from . import extras
-from .extras import QueuedJob
+from .extras import ChainFacts, QueuedJob
 from .types import (
     AddressConfig,
     Alert,
@@ -251,6 +251,7 @@ _MINER: Final = (
 _MINER_OURS: Final = (
     _m("SealingAbortForce", "admin", (_CALL,)),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
+    _m("SimulatedChain", "read", (), ChainFacts, "ChainFacts"),
     # whether a worker of this session is registered; asked with the heartbeat, so that a lost registration is renewed
     _m("WorkerKnown", "admin", (_UUID,), bool, "bool"),
 )

@@ -48,7 +48,7 @@ def farm(api: FakeApi) -> FakeApi:
     }
     api.answers |= {
         "Version": {"Version": "v1.36.2-dev+simulated", "APIVersion": 66816, "BlockDelay": 30},
-        "ChainHead": {"Height": 100, "Proofs": "stand-in"},
+        "SimulatedChain": {"Head": 100, "BlockDelaySecs": 30.0, "Proofs": "stand-in"},
         "ActorAddress": "t01000",
         "ActorSectorSize": 32 * GIB,
         "SectorsList": [17, 15, 16],

@@ -7,6 +7,7 @@ from typing import Any
 
 from lotus_sched_cli.core.proofs import SIZE_NAMES
 from lotus_sched_cli.lotus import auth, discover, logs, methods, units
+from lotus_sched_cli.lotus.extras import ChainFacts
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import MINER_API_VERSION, AddressConfig, Alert, APIVersion
 from lotus_sched_cli.miner.context import Miner
@@ -72,6 +73,12 @@ class CommonAPI:
         config = self._miner.config
         names = ("Mining", "Sealing", "SectorStorage")
         return [name for name in names if config.flag(f"Subsystems.Enable{name}")]
+
+    async def SimulatedChain(self) -> ChainFacts:
+        """What `info` and the epochs of `sectors list` are told by; a real chain has a node to ask."""
+        chain = self._miner.chain
+        s = chain.settings
+        return ChainFacts(chain.head(), s.block_delay, s.challenge_delay, s.message_confidence, chain.proofs)
 
     async def ActorAddress(self) -> str:
         return self._miner.facts.address
