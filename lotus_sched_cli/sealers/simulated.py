@@ -60,7 +60,7 @@ class SimulatedSealer:
             )
         piece = await _piece(size, data)
         await self._work(job)
-        held = standins.read(files[FileType.UNSEALED]) or {}
+        held = (standins.read(files[FileType.UNSEALED]) or {}) if existing else {}
         pieces = [*held.get("pieces", []), str(piece.PieceCID)]
         await self._write(job, files[FileType.UNSEALED], whole, pieces=pieces)
         return piece

@@ -5,15 +5,16 @@ Source: Lotus ``api/api_worker.go``, ``storage/sealer/worker_local.go``, ``cmd/l
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from lotus_sched_cli.core.tasks import AcquireMode, FileType, PathType, TaskType
 from lotus_sched_cli.lotus import gojson, logs
-from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.streams import HttpReader, NullReader, Reader
 from lotus_sched_cli.lotus.types import (
     WORKER_API_VERSION,
@@ -36,6 +37,7 @@ from lotus_sched_cli.storage import meta
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.store import Store
 
+from .connection import first_cause
 from .hold import p1_hold
 from .returns import RETURNS
 from .steps import Steps
@@ -106,37 +108,33 @@ class WorkerAPI:
 
     async def StorageAddLocal(self, path: str) -> None:
         root = Path(path).expanduser()
-        try:
+        with _as_rpc_error("opening local path: "):
             await self._store.open_path(root)
             if self._repo is not None:
                 meta.change_config(self._repo, add=str(root))
-        except StorageError as why:
-            raise RpcError(1, f"opening local path: {why}") from why
 
     async def StorageDetachLocal(self, path: str) -> None:
         root = Path(path).expanduser()
         found = [p for p in self._store.paths() if p.root == root]
         if not found:
             raise RpcError(1, f"no local paths match '{path}'")
-        try:
+        with _as_rpc_error():
             if self._repo is not None:
                 meta.change_config(self._repo, drop=str(root))
             await self._store.detach(found[0].id)
-        except StorageError as why:
-            raise RpcError(1, str(why)) from why
 
     async def StorageDetachAll(self) -> None:
-        for path in self._store.paths():
-            await self._store.detach(path.id)
+        with _as_rpc_error():
+            for path in self._store.paths():
+                await self._store.detach(path.id)
 
     async def StorageRedeclareLocal(self, id: str | None, drop_missing: bool) -> None:
-        try:
+        with _as_rpc_error():
             await self._store.redeclare(id, drop_missing)
-        except StorageError as why:
-            raise RpcError(1, str(why)) from why
 
     async def Remove(self, sector: SectorID) -> None:
-        await self._store.remove(sector.id, FileType.SEALED | FileType.CACHE | FileType.UNSEALED)
+        with _as_rpc_error():
+            await self._store.remove(sector.id, FileType.SEALED | FileType.CACHE | FileType.UNSEALED)
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -272,6 +270,15 @@ class WorkerAPI:
 
     def _cannot(self, task: TaskType) -> NoReturn:
         raise RpcError(1, f"the sealer '{self._sealer.name}' of this worker cannot do {task}")
+
+
+@contextlib.contextmanager
+def _as_rpc_error(before: str = "") -> Iterator[None]:
+    """What went wrong with a path or at the miner becomes the caller's error."""
+    try:
+        yield
+    except (StorageError, RpcError, RpcConnectError, ExceptionGroup) as why:
+        raise RpcError(1, f"{before}{first_cause(why)}") from why
 
 
 def _digest(sector: SectorRef, params: Sequence[Any], data: Reader | None) -> bytes:

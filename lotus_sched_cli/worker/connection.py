@@ -18,6 +18,13 @@ log: Final = logs.get("worker")
 Finder = Callable[[], ApiInfo]
 
 
+def first_cause(why: BaseException) -> BaseException:
+    """What broke in a group of tasks: the first of its errors."""
+    while isinstance(why, BaseExceptionGroup):
+        why = why.exceptions[0]
+    return why
+
+
 def finder(url: str | None, miner_repo: Path, environ: Mapping[str, str]) -> Finder:
     """Where the miner is, looked up anew at each call. Raises ApiError while it cannot be known.
 

@@ -15,7 +15,7 @@ from lotus_sched_cli.lotus import logs
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 
-from .connection import MinerConnection
+from .connection import MinerConnection, first_cause
 from .worker import Worker
 
 log: Final = logs.get("worker")
@@ -50,7 +50,7 @@ class Registration:
 
     async def run(self) -> None:
         """Until cancelled. Raises UserError when the miner refuses this worker."""
-        self._session = await self._miner.call("Session", result=str)
+        self._session = await self._first_session()
         again = False
         while True:
             if again and not await self._redeclared():
@@ -61,12 +61,23 @@ class Registration:
             log.error("LOTUS-MINER CONNECTION LOST")
             again = True
 
+    async def _first_session(self) -> str:
+        """A miner that went away since it was asked for its version is waited for."""
+        while True:
+            try:
+                session: str = await self._miner.call("Session", result=str)
+                return session
+            except (RpcError, RpcConnectError) as why:
+                log.error(f"getting miner session: {why}")
+                await asyncio.sleep(self._pause())
+                self._miner.refresh()
+
     async def _redeclared(self) -> bool:
         log.info("Redeclaring local storage")
         try:
             await self._redeclare()
         except Exception as why:
-            log.error(f"Redeclaring local storage failed: {why}")
+            log.error(f"Redeclaring local storage failed: {first_cause(why)}")
             await asyncio.sleep(self._pause())
             self._miner.refresh()
             return False

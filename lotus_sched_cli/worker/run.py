@@ -8,14 +8,16 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final, TypeVar
 
 from aiohttp import web
 
-from lotus_sched_cli.core.tasks import TaskType
-from lotus_sched_cli.lotus import apiinfo, logs, methods
+from lotus_sched_cli.core.proofs import space
+from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus import apiinfo, logs, methods, units
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.server import RpcServer
@@ -30,8 +32,8 @@ from . import gpus, listen, repo, resources
 from .api import WorkerAPI
 from .calls import DiskCalls
 from .caps import resolve
-from .choice import choose_sealer
-from .connection import MinerConnection, finder
+from .choice import SETTINGS, choose_sealer
+from .connection import MinerConnection, finder, first_cause
 from .listen import Endpoint
 from .options import RunOptions
 from .profile import Profile
@@ -67,7 +69,7 @@ async def run(options: RunOptions) -> None:
         stack.push_async_callback(miner.close)
         await unless_stopped(_connect(miner), stop)
         start = _Start(options, resources.unsized_data_cid(environ), miner, stop)
-        await unless_stopped(start.ask(), stop)
+        await unless_stopped(_patiently(start.ask, miner), stop)
         await start.serve(stack)
     log.warn("Graceful shutdown successful")
     _main.warn("http: Server closed")
@@ -106,6 +108,7 @@ class _Start:
         actor = await _ask(self._miner, "ActorAddress", result=str)
         size = await _ask(self._miner, "ActorSectorSize", actor, result=int)
         options = self._options
+        self._size = size
         self._stock = SIMULATED not in version.Version
         self._chosen = choose_sealer(options, version.Version, self._miner.info.address, size)
         self._caps = resolve(options, self._environ, size).caps
@@ -163,7 +166,8 @@ class _Start:
         stack.push_async_callback(worker.close)
         self._say_limits_of_stock()
         log.info("Opening local storage; connecting to master")
-        await unless_stopped(_open_paths(store, own), self._stop)
+        await unless_stopped(_open_paths(store, own, miner), self._stop)
+        await self._warn_of_room(store)
         health = asyncio.create_task(store.run_health(options.heartbeat), name="health reports")
         stack.push_async_callback(end, health)
         await unless_stopped(worker.return_leftovers(), self._stop)
@@ -213,6 +217,21 @@ class _Start:
             signalled.cancel()
             closing.cancel()
 
+    async def _warn_of_room(self, store: Store) -> None:
+        """A rehearsal of big sectors on a small disk would wait for ever; the way out is a pretended capacity."""
+        sealing = [path for path in store.paths() if path.meta.CanSeal]
+        if TaskType.PRECOMMIT1 not in self._tasks or not sealing or not self._chosen.sealer.simulated:
+            return
+        need = space(FileType.UNSEALED | FileType.SEALED | FileType.CACHE, self._size)
+        with contextlib.suppress(StorageError):
+            free = max([(await path.stat()).Available for path in sealing])
+            if free < need:
+                log.warn(
+                    f"no path here has room for one sector of {units.size_str(self._size)}: {units.size_str(need)} are "
+                    f"needed, {units.size_str(free)} free; give them a pretended capacity in [paths] of "
+                    f"{self._options.sealer_config or self._options.worker_repo / SETTINGS}"
+                )
+
     def _say_limits_of_stock(self) -> None:
         """What a stock miner cannot respect is said once, at start."""
         if not self._stock:
@@ -251,21 +270,36 @@ async def _connect(miner: MinerConnection) -> None:
         await asyncio.sleep(1)
 
 
+async def _patiently(step: Callable[[], Awaitable[T]], miner: MinerConnection) -> T:
+    """A step of the start, done again when the miner went away in the middle of it."""
+    while True:
+        try:
+            return await step()
+        except (RpcConnectError, ExceptionGroup) as why:
+            cause = first_cause(why)
+            if not isinstance(cause, RpcConnectError):
+                raise cause from why
+            log.warn(f"the miner went away, waiting for it: {cause}")
+            await _connect(miner)
+
+
 async def _ask(miner: MinerConnection, method: str, *params: str, result: type[T]) -> T:
-    """A call whose failure ends the start."""
+    """A call whose refusal ends the start. Raises RpcConnectError where there is no answer."""
     try:
         answer: T = await miner.call(method, *params, result=result)
         return answer
-    except (RpcError, RpcConnectError) as why:
+    except RpcError as why:
         raise UserError(f"asking the miner at {miner.info.address} for {method}: {why}") from why
 
 
-async def _open_paths(store: Store, own: WorkerRepo) -> None:
+async def _open_paths(store: Store, own: WorkerRepo, miner: MinerConnection) -> None:
+    """Open, attach and declare each path. Raises UserError."""
     try:
-        await store.open_all(own.storage_paths())
+        for root in own.storage_paths():
+            await _patiently(partial(store.open_all, [root]), miner)
     except StorageError as why:
         raise UserError(str(why)) from why
-    except (RpcError, RpcConnectError) as why:
+    except RpcError as why:
         hint = ""
         if "missing permission" in str(why):
             hint = "; give MINER_API_INFO a token of lotus-miner auth api-info --perm admin"

@@ -112,10 +112,10 @@ class Worker:
         ``data`` is what the work would read; it is closed where the work is not started.
 
         A call that equals one still held (running, or its result not taken yet) is answered with that one's CallID.
-        Raises RpcError where it cannot be kept.
+        Raises RpcError with a temporary code (100–199, as in CallError) where it cannot be kept or this worker is closing.
         """
         if self.closing.is_set():
-            raise RpcError(1, "worker is shutting down")
+            raise RpcError(101, f"worker [name: {self.profile.name}] is shutting down")
         key = (method, (sector.ID.Miner, sector.ID.Number), params)
         while (held := self._by_key.get(key)) is not None:
             await held.settled()

@@ -58,6 +58,8 @@ class FakeMiner:
     files: dict[tuple[int, int], dict[str, bool]] = field(default_factory=dict)
     refuse_returns: bool = False
     refuse_connect: str = ""
+    #: Set: the next declaration is never answered.
+    stall: asyncio.Event | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -194,6 +196,9 @@ class _Api:
 
     async def StorageDeclareSector(self, id: str, sector: SectorID, types: int, primary: bool) -> None:
         self._m.note("StorageDeclareSector")
+        if self._m.stall is not None and not self._m.stall.is_set():
+            self._m.stall.set()
+            await asyncio.sleep(3600)
         for kind in FileType(types).each():
             self._m.files.setdefault((sector.Number, kind), {})[id] = primary
 

@@ -8,10 +8,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -20,73 +17,12 @@ from lotus_sched_cli.core.tasks import FileType
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import NIL_UUID, CallID, SectorID, SectorRef, WorkerInfo
-from lotus_sched_cli.worker import run as run_module
-from lotus_sched_cli.worker.options import RunOptions
 from lotus_sched_cli.worker.run import run
 
-from .fake_miner import FakeMiner
+from .workers import Farm, stock
 
 REF = SectorRef(SectorID(1000, 15), 5)
 ZEROS = {"Type": "null", "Info": "2032"}
-
-
-class Farm:
-    """Workers as tasks of this process; ended as an operator ends them."""
-
-    def __init__(self, miner: FakeMiner, root: Path) -> None:
-        self.miner = miner
-        self.root = root
-        self.running: list[asyncio.Task[None]] = []
-        (root / "quick.toml").write_text("speed = 1e9\n")
-        (root / "slow.toml").write_text("speed = 1.0\n")
-
-    def options(self, name: str = "w1", **flags: Any) -> RunOptions:
-        given = {
-            "worker_repo": self.root / name,
-            "miner_repo": self.root / "no-miner",
-            "name": name,
-            "listen": "127.0.0.1:0",
-            "sealer_config": self.root / "quick.toml",
-            "environ": {"MINER_API_INFO": self.miner.info},
-            "heartbeat": 0.05,
-            "return_retry": 0.05,
-        }
-        return RunOptions(**given | flags)
-
-    async def start(self, options: RunOptions | None = None) -> asyncio.Task[None]:
-        before = len(self.miner.connected)
-        task = asyncio.create_task(run(options or self.options()))
-        self.running.append(task)
-        registered = asyncio.create_task(
-            self.miner.until(lambda: len(self.miner.connected) > before, "a worker to register")
-        )
-        await asyncio.wait({task, registered}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            registered.cancel()
-            task.result()
-        await registered
-        return task
-
-    async def stop(self, task: asyncio.Task[None]) -> None:
-        signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(task, 10)
-
-    async def refused(self, options: RunOptions) -> str:
-        with pytest.raises(UserError) as why:
-            await asyncio.wait_for(run(options), 10)
-        assert "\n" not in why.value.text
-        assert why.value.code == 1
-        return why.value.text
-
-
-@pytest.fixture
-async def farm(miner: FakeMiner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Farm]:
-    monkeypatch.setattr(run_module, "LINGER", 0.2)
-    farm = Farm(miner, tmp_path)
-    yield farm
-    for task in farm.running:
-        task.cancel()
-    await asyncio.gather(*farm.running, return_exceptions=True)
 
 
 async def test_the_first_start_calls_the_miner_in_lotuss_order_and_leaves_lotuss_files(farm: Farm) -> None:
@@ -259,17 +195,6 @@ async def test_under_a_stock_miner_pc1_is_not_offered_while_the_hold_is_full(
     await worker.close()
 
 
-def stock(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The miner is on a real chain, and the simulated sealer plays a real one."""
-    farm.miner.version = "v1.36.2-dev+mainnet+git.0123abcd"
-    choose = run_module.choose_sealer
-
-    def pretend(options: RunOptions, version: str, *rest: Any) -> Any:
-        return choose(options, version + "+simulated", *rest)
-
-    monkeypatch.setattr(run_module, "choose_sealer", pretend)
-
-
 async def test_a_killed_workers_call_comes_back_with_101_before_the_new_registration(farm: Farm) -> None:
     task = await farm.start(farm.options(sealer_config=farm.root / "slow.toml"))
     worker = farm.miner.worker()
@@ -336,6 +261,38 @@ async def test_storage_paths_come_and_go_while_it_runs(farm: Farm) -> None:
         await worker.call("StorageDetachLocal", str(extra))
     assert str(extra) not in (farm.root / "w1/storage.json").read_text()
     await worker.close()
+
+
+async def test_a_miner_that_dies_in_the_middle_of_the_start_is_waited_for(farm: Farm) -> None:
+    repo = farm.root / "miner"
+    farm.miner.write_repo(repo)
+    await farm.stop(await farm.start())
+    (farm.root / "w1/sealed/s-t01000-3").write_text("")
+    farm.miner.stall = asyncio.Event()
+    starting = asyncio.create_task(farm.start(farm.options(miner_repo=repo, environ={})))
+    await asyncio.wait_for(farm.miner.stall.wait(), 10)
+    await farm.miner.stop()
+    await farm.miner.start()
+    farm.miner.write_repo(repo)
+    await starting
+    assert farm.miner.files[3, FileType.SEALED]
+
+
+async def test_big_sectors_on_a_small_disk_are_warned_of_with_the_way_out(
+    farm: Farm, caplog: pytest.LogCaptureFixture
+) -> None:
+    farm.miner.size = 32 << 30
+    settings = farm.root / "small.toml"
+    settings.write_text('speed = 1e9\n[paths]\n"*" = "100GiB"\n')
+    task = await farm.start(farm.options(sealer_config=settings))
+    assert any(
+        "515.2 GiB are needed, 100 GiB free" in text and str(settings) in text for text in caplog.messages
+    )
+    await farm.stop(task)
+    caplog.clear()
+    settings.write_text('speed = 1e9\n[paths]\n"*" = "2TiB"\n')
+    await farm.start(farm.options(sealer_config=settings))
+    assert not any("pretended" in text for text in caplog.messages)
 
 
 # -- starts that fail ----------------------------------------------------------------------------------------------------
