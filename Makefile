@@ -31,7 +31,7 @@ lint: venv
 	.venv/bin/lint-imports
 
 bench: venv
-	$(PY) -m bench.run --write docs/benchmarks.md
+	PYTHONPATH=tests $(PY) -m bench.run --write docs/benchmarks.md
 
 lock:
 	@command -v uv >/dev/null || { echo "ERROR: make lock needs uv (pip install uv)" >&2; exit 1; }
