@@ -200,6 +200,8 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._held.clear()
+        self._by_key.clear()
         await self._calls.close()
 
     # -- running and returning ----------------------------------------------------------------------------------------
