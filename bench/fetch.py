@@ -99,6 +99,7 @@ def _run(root: Path) -> list[Row]:
         _fill(source / "sealed" / f"s-t01000-{number}", size)
     for layer in (1, 2):
         _fill(source / "cache" / "s-t01000-99" / f"sc-02-data-layer-{layer}.dat", 256 << 20)
+    os.sync()  # what was just written is not to be written back while we measure
     server = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(source)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -178,7 +179,6 @@ def _clear(dest: Path) -> None:
         shutil.rmtree(dest)
     else:
         dest.unlink(missing_ok=True)
-    os.sync()
 
 
 def _fill(file: Path, size: int) -> None:

@@ -130,12 +130,11 @@ class _Remote:
         return answer
 
     async def _file(self, request: web.Request, path: LocalPath, file: Path) -> web.StreamResponse:
-        fd = await path.disk.run(os.open, file, os.O_RDONLY | os.O_CLOEXEC)
-        info = os.fstat(fd)
+        fd, info = await path.disk.run(_open, file)
         modified = formatdate(info.st_mtime, usegmt=True)
         start, count, status = _wanted(request, info.st_size, modified)
         if status == 416:
-            os.close(fd)
+            await path.disk.run(os.close, fd)
             return web.Response(
                 status=416,
                 text="invalid range: failed to overlap\n",
@@ -170,6 +169,11 @@ def _type(name: str) -> FileType:
         return FILE_TYPES_BY_NAME[name]
     except KeyError:
         raise StorageError(f"unknown sector file type {name!r}") from None
+
+
+def _open(file: Path) -> tuple[int, os.stat_result]:
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    return fd, os.fstat(fd)
 
 
 def _not_allowed() -> web.Response:

@@ -6,9 +6,10 @@ Source: Lotus ``storage/paths/local.go``, ``storage/paths/remote.go``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from lotus_sched_cli.core.tasks import AcquireMode, FileType, PathType, SectorId
 from lotus_sched_cli.lotus.logs import get
@@ -28,6 +29,10 @@ log = get("stores")
 
 #: Declarations under way at once while a path is opened.
 DECLARE_AT_ONCE = 64
+#: Seconds that listing a path's files may take.
+SCAN_TIMEOUT = 60.0
+
+T = TypeVar("T")
 
 #: Called with files declared so far and in all.
 OpenProgress = Callable[[int, int], None]
@@ -92,7 +97,7 @@ class Store:
         """
         root = Path(root)
         disk = DiskThreads(str(root))
-        meta = await disk.run(read_meta, root)
+        meta = await self._answered(root, disk.run(read_meta, root))
         if meta.ID in self._paths:
             disk.close()
             raise StorageError(f"path with ID {meta.ID} already opened: '{self._paths[meta.ID].root}'")
@@ -128,19 +133,41 @@ class Store:
     ) -> None:
         """Reads the metadata again, attaches and declares: one path, or all. An unknown id does nothing, as in Lotus.
 
+        Of all paths, one that hangs or is broken is only logged. Raises StorageError, and what the index raises.
+
         ``drop_missing`` takes out of the index what does not lie there any more.
         """
-        for path in self.paths():
-            if id is not None and path.id != id:
-                continue
-            meta = await path.disk.run(read_meta, path.root)
-            if path.id != meta.ID:
-                raise StorageError(
-                    f"{path.root} now has ID {meta.ID}, it was opened as {path.id}; detach it first"
-                )
-            path.meta = meta
-            files = await path.scan()
-            await self._announce(path, files, progress, drop_missing)
+        if id is not None:
+            if id in self._paths:
+                await self._redeclare(self._paths[id], drop_missing, progress)
+            return
+        done = await asyncio.gather(
+            *(self._redeclare(path, drop_missing, progress) for path in self.paths()), return_exceptions=True
+        )
+        for path, error in zip(self.paths(), done, strict=False):
+            # A path that is ill is left as it is: the others must not wait for it. The index's errors are for the caller.
+            if isinstance(error, StorageError):
+                log.error(f"redeclaring {path.root}: {error}")
+            elif error is not None:
+                raise error
+
+    async def _redeclare(self, path: LocalPath, drop_missing: bool, progress: OpenProgress | None) -> None:
+        meta = await self._answered(path.root, path.disk.run(read_meta, path.root))
+        if path.id != meta.ID:
+            raise StorageError(
+                f"{path.root} now has ID {meta.ID}, it was opened as {path.id}; detach it first"
+            )
+        path.meta = meta
+        files = await self._answered(path.root, path.scan(), SCAN_TIMEOUT)
+        await self._announce(path, files, progress, drop_missing)
+
+    async def _answered(self, root: Path, call: Awaitable[T], at_least: float = 0) -> T:
+        """What a disk call gives. Raises StorageError when the disk takes too long."""
+        seconds = max(at_least, self._timeout)
+        try:
+            return await asyncio.wait_for(call, seconds)
+        except TimeoutError:
+            raise StorageError(f"{root} does not answer (waited {seconds:g} s); look at its mount") from None
 
     async def _announce(
         self, path: LocalPath, files: list[Key], progress: OpenProgress | None, drop_missing: bool = False
@@ -184,7 +211,7 @@ class Store:
         """Tells the index how the paths are, each by itself, and declares again what it did not hear of."""
         await asyncio.gather(*(self._report(path) for path in self.paths()))
         for (id, sector, type), primary in list(self._undeclared.items()):
-            if id in self._paths:
+            if id in self._paths and (id, sector, type) in self._undeclared:
                 await self.declare(id, sector, type, primary)
 
     async def run_health(self, interval: float = 10.0) -> None:
@@ -197,7 +224,7 @@ class Store:
         try:
             report = HealthReport(Stat=await path.stat())
             self._ill.discard(path.id)
-        except StorageError as err:
+        except Exception as err:  # whatever it is, the other paths go on
             report = HealthReport(Err=str(err))
             if path.id not in self._ill:
                 self._ill.add(path.id)
@@ -212,10 +239,10 @@ class Store:
     async def declare(self, id: str, sector: SectorId, type: FileType, primary: bool) -> bool:
         """Tells the index of a file. What it does not hear is told again with the next health report."""
         key = (id, sector, type)
+        self._undeclared[key] = primary  # before the call: it may be cancelled
         try:
             await self.index.StorageDeclareSector(id, sector, type, primary)
         except Exception as err:
-            self._undeclared[key] = primary
             log.warn(f"declare sector {sector}(t:{int(type)}) -> {id} failed, will be told again: {err}")
             return False
         self._undeclared.pop(key, None)

@@ -246,3 +246,35 @@ async def test_storage_paths_answer_for_the_worker(farm: Farm) -> None:
     store: Store = await farm.store(path)
     (told,) = store.storage_paths()
     assert (told.LocalPath, told.Weight, told.CanSeal, told.CanStore) == (str(path), 10, True, False)
+
+
+async def test_a_dead_mount_does_not_keep_the_others_from_being_redeclared(farm: Farm) -> None:
+    good, dead = farm.folder("good"), farm.folder("dead")
+    store = await farm.store(good, dead)
+    put_sector(good, 3)
+    (dead / "sectorstore.json").unlink()
+    await store.redeclare()
+    assert farm.index.where(sector(3), FileType.SEALED)
+    with pytest.raises(StorageError, match="reading storage metadata"):
+        await store.redeclare(next(p.id for p in store.paths() if p.root == dead))
+
+
+async def test_a_declaration_cut_off_by_a_kill_is_told_again(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await farm.store(farm.folder("seal"))
+    id = store.paths()[0].id
+    calling = asyncio.Event()
+
+    async def slow(*_: object) -> None:
+        calling.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(farm.index, "StorageDeclareSector", slow)
+        task = asyncio.create_task(store.declare(id, sector(5), FileType.SEALED, False))
+        await calling.wait()
+        task.cancel()
+        await asyncio.wait({task})
+    await store.report()
+    assert farm.index.where(sector(5), FileType.SEALED) == {id: False}
