@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
 import socket
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from .errors import RpcConnectError, RpcError
+from .plainhttp import Connection
 
 __all__ = ["OneShot", "call"]
 
@@ -44,7 +43,7 @@ class OneShot:
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection: Connection | None = None
         self._id = 0
 
     def __enter__(self) -> OneShot:
@@ -65,20 +64,13 @@ class OneShot:
         body = json.dumps(request, separators=(",", ":"), default=_plain).encode()
         connection = self._connect()
         try:
-            connection.request("POST", self._path, body, self._headers)
-            response = connection.getresponse()
-            status, reason, answer = response.status, response.reason, response.read()
+            status, reason, answer = connection.post(self._path, body, self._headers)
         except TimeoutError:
             self.close()
             raise self._failed("context deadline exceeded", sent=True) from None
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             self.close()
-            text = (
-                "EOF"
-                if isinstance(error, http.client.RemoteDisconnected)
-                else str(error) or type(error).__name__
-            )
-            raise self._failed(text, sent=True) from None
+            raise self._failed(str(error) or type(error).__name__, sent=True) from None
         if status > 400 and status != 500:
             raise RpcConnectError(
                 f"RPC client error: sendRequest failed: request failed, http status {status} {reason}",
@@ -86,11 +78,10 @@ class OneShot:
             )
         return _result(answer, self._id, self.url)
 
-    def _connect(self) -> http.client.HTTPConnection:
-        if self._connection is not None:
+    def _connect(self) -> Connection:
+        if self._connection is not None and self._connection.sock is not None:
             return self._connection
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=_DIAL_SECONDS)
+        connection = self._new_connection()
         where = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
         try:
             connection.connect()
@@ -105,6 +96,13 @@ class OneShot:
             connection.sock.settimeout(self._timeout)
         self._connection = connection
         return connection
+
+    def _new_connection(self) -> Connection:
+        if not self._secure:
+            return Connection(self._host, self._port, _DIAL_SECONDS)
+        from .tlshttp import TlsConnection  # its parts take a command's start time
+
+        return TlsConnection(self._host, self._port, _DIAL_SECONDS)
 
     def _failed(self, why: str, *, sent: bool) -> RpcConnectError:
         return RpcConnectError(f'RPC client error: sendRequest failed: Post "{self.url}": {why}', sent=sent)
@@ -128,5 +126,7 @@ def _result(answer: bytes, id_: int, url: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes | bytearray):
+        import base64
+
         return base64.b64encode(value).decode()
     raise TypeError(f"{type(value).__name__} is no JSON value")
