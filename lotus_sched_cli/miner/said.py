@@ -16,14 +16,15 @@ class Said:
 
     count: int = 0
     last: float = float("-inf")
+    asked: float = float("-inf")
     gap: float = 0.0
 
     def may(self, now: float) -> bool:
         """Whether to say it now; says yes at most as often as the gap allows."""
-        quiet = now - self.last
-        if quiet >= _MOST:
+        if now - self.asked >= _MOST:
             self.count, self.gap = 0, 0.0
-        if quiet < self.gap:
+        self.asked = now
+        if now - self.last < self.gap:
             return False
         self.count += 1
         self.last = now

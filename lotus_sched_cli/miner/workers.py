@@ -305,9 +305,11 @@ class Registry:
 
     # -- heartbeats ------------------------------------------------------------------------------------------------
 
-    def suspect(self, worker: Worker) -> None:
-        """A call found nobody at its address: ask now, not at the next heartbeat."""
-        worker.hurry.set()
+    def unreachable(self, worker: Worker, why: str) -> None:
+        """A call found nobody at its address: out at once, and asked for its session now."""
+        if not worker.builtin:
+            self._set_online(worker, False, why)
+            worker.hurry.set()
 
     async def _beats(self, worker: Worker) -> None:
         count = 0

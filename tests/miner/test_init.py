@@ -53,14 +53,14 @@ def test_without_local_storage_no_path_is_made(tmp_path: Path) -> None:
 
 def test_the_same_repo_twice_is_refused_in_lotus_words(tmp_path: Path) -> None:
     make(tmp_path)
-    with pytest.raises(UserError, match="repo at '~/.lotusminer' is already initialized"):
+    with pytest.raises(UserError, match=r"repo at '~/.lotusminer' is already initialized"):
         make(tmp_path)
 
 
 def test_a_repo_that_lotus_made_is_left_alone(tmp_path: Path) -> None:
     repo = tmp_path / "miner"
     (repo / "datastore").mkdir(parents=True)
-    with pytest.raises(UserError, match="made by Lotus itself.*--miner-repo"):
+    with pytest.raises(UserError, match=r"made by Lotus itself.*--miner-repo"):
         make(tmp_path)
     assert [p.name for p in repo.iterdir()] == ["datastore"]
 

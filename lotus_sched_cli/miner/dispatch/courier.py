@@ -30,16 +30,19 @@ log = get("advmgr")
 
 #: A worker answers a call at once with its CallID; after this long the answer counts as lost.
 ASK_TIMEOUT: Final = 60.0
+#: So often in a row a refused connection sends a task elsewhere at once; then the usual delays apply.
+REFUSALS: Final = 3
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Over(Exception):
     """The flight ends here."""
 
-    def __init__(self, error: CallError, outcome: Outcome | None = None) -> None:
+    def __init__(self, error: CallError, outcome: Outcome | None = None, *, elsewhere: bool = False) -> None:
         super().__init__(error.Message)
         self.error = error
         self.outcome = outcome
+        self.elsewhere = elsewhere
 
 
 class Couriers:
@@ -60,16 +63,18 @@ class Couriers:
         except asyncio.CancelledError:
             raise
         except Over as over:
-            await self._end(flight, over.error, over.outcome)
+            await self._end(flight, over.error, over.outcome, over.elsewhere)
         except Exception as e:
             log.error(f"{flight.row.type} of sector {flight.sector} broke on its way to a worker", exc=e)
             await self._end(flight, CallError(100, f"miner: {e}"), Outcome.AGAIN)
 
-    async def _end(self, flight: Flight, error: CallError, outcome: Outcome | None) -> None:
+    async def _end(
+        self, flight: Flight, error: CallError, outcome: Outcome | None, elsewhere: bool = False
+    ) -> None:
         pause = self._desk.patience.hand_over
         while True:
             try:
-                await self._desk.settle(flight, None, error, outcome=outcome)
+                await self._desk.settle(flight, None, error, outcome=outcome, elsewhere=elsewhere)
                 return
             except RpcError as e:
                 log.error(f"{flight.row.type} of sector {flight.sector}: {e}; tried again in {pause:g}s")
@@ -161,14 +166,17 @@ class Couriers:
                     raise Over(CallError(e.code if 100 <= e.code < 200 else 0, str(e))) from e
                 except RpcConnectError as e:
                     if not e.sent:
-                        desk.workers.suspect(worker)
+                        desk.workers.unreachable(worker, str(e))
                     if not e.sent and not repeated:
-                        raise Over(CallError(100, str(e)), Outcome.AGAIN) from e
+                        flight.refused += 1
+                        again = flight.refused < REFUSALS
+                        raise Over(CallError(100, str(e)), Outcome.AGAIN, elsewhere=again) from e
                     flight.repeated = repeated = True
                     log.debug(f"{method} of sector {flight.sector}: {worker.label} did not answer: {e}")
                     if not worker.stock:
                         await desk.await_worker(worker.id, desk.patience.ask_again)
                     continue
+                flight.refused = 0
                 flight.set(session=worker.session)
                 desk.known_call(flight, call.ID, part)
                 return call.ID

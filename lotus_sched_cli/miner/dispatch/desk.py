@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lotus_sched_cli.core.events import Event, Outcome, TaskEnded
+from lotus_sched_cli.core.events import Event, Outcome, TaskEnded, TaskQueued
 from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcError
@@ -173,10 +173,12 @@ class Desk:
         *,
         outcome: Outcome | None = None,
         lost: bool = False,
+        elsewhere: bool = False,
     ) -> None:
         """Store what came of a flight, then tell scheduler and pipeline. Raises RpcError if it cannot be stored.
 
         ``lost``: the call was given up, its result is taken if it comes before the task starts elsewhere.
+        ``elsewhere``: nothing was started; with AGAIN, the task is queued as if it had never been bound, without delay.
         """
         if flight.settling is not None:
             await asyncio.shield(flight.settling)
@@ -215,7 +217,11 @@ class Desk:
             if lost:
                 flight.old_calls |= calls
                 self.old_calls |= dict.fromkeys(calls, flight)
-            self.post(TaskEnded(flight.row.id, outcome, text))
+            if elsewhere:
+                self.post(TaskEnded(flight.row.id, Outcome.CANCELLED, text))
+                self.post(TaskQueued(flight.row.spec, flight.row.queued_at))
+            else:
+                self.post(TaskEnded(flight.row.id, outcome, text))
         else:
             flight.set(phase=Phase.RETURNED, has_result=result is not None)
             if was_bound:

@@ -46,6 +46,8 @@ class Flight:
     repeated: bool = False
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     open_call: str = ""
+    #: Refused connections in a row.
+    refused: int = 0
     restored: bool = False
     aborting: bool = False
     #: The pipeline no longer wants it: it ends without a word to the pipeline.

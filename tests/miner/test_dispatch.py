@@ -1,0 +1,498 @@
+"""A task's way to a worker and back, with everything that can go wrong between (scheduling.md A7, wire §5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from miner.dispatch_stage import FakeWorker, Stage, stage
+
+from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.types import CallError, CallID, SectorID
+from lotus_sched_cli.miner.records import Phase
+from lotus_sched_cli.miner.store import StoreError
+
+C2, P1, P2, AP = TaskType.COMMIT2, TaskType.PRECOMMIT1, TaskType.PRECOMMIT2, TaskType.ADD_PIECE
+FIN, GET = TaskType.FINALIZE, TaskType.FETCH
+BROKEN = RpcConnectError("RPC client error: sendRequest failed: EOF", sent=True)
+REFUSED = RpcConnectError("RPC client error: sendRequest failed: connection refused", sent=False)
+
+Life = Callable[..., Awaitable[Stage]]
+
+
+@pytest.fixture
+async def life(tmp_path: Path) -> AsyncIterator[Life]:
+    """Start a miner on the same store, again and again; the one before dies without a word."""
+    lives: list[Stage] = []
+
+    async def begin(**patience: float) -> Stage:
+        fakes: dict[str, FakeWorker] = {}
+        if lives:
+            fakes = lives[-1].fakes
+            await lives[-1].stop()
+            await lives[-1].store.close()
+        lives.append(await stage(tmp_path / "s.db", fakes, **patience))
+        return lives[-1]
+
+    yield begin
+    await lives[-1].stop()
+    await lives[-1].store.close()
+
+
+async def test_a_task_is_sent_with_its_parameters_and_its_result_handed_over(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2, ["AQID"])
+    await s.until(lambda: s.phase(row) == "running")
+    await s.written()
+    stored = await s.store.task(row.id)
+    assert stored is not None
+    assert (stored.phase, stored.worker_id, stored.call_id) == (Phase.RUNNING, "id-of-w", worker.last.ID)
+    assert worker.calls[0][1] == [{"ID": {"Miner": 1000, "Number": 1}, "ProofType": 5}, "AQID"]
+    await s.returned(worker.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, b'"cHJvb2Y="', "")]
+    await s.until(lambda: s.phase(row) == "gone")
+    assert await s.store.tasks() == []
+
+
+async def test_the_line_that_runbooks_grep_is_said_once(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lotus_sched_cli.miner.dispatch import lines
+
+    said: list[str] = []
+    s = await life()
+    worker = await s.worker("w", C2)
+    quiet = {
+        "info": staticmethod(lambda text, **_: said.append(text)),
+        "debug": staticmethod(lambda *_, **__: None),
+    }
+    monkeypatch.setattr(lines, "log", type("Log", (), quiet))
+    row = await s.submit(15, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    assert said == [
+        f"trySchedMine has sucessfully scheduled for sector s-t01000-15 taskType seal/v0/commit/2 to worker {worker.session[:8]}@w"
+    ]
+
+
+async def test_a_return_that_comes_before_the_answer_waits_for_it(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    early: list[asyncio.Task[None]] = []
+
+    async def at_once(call: CallID) -> None:
+        early.append(asyncio.create_task(s.returned(call, C2, b"proof")))
+        await asyncio.sleep(0)
+
+    worker.before_answer = at_once
+    await s.submit(1, C2)
+    await s.until(lambda: s.pipeline.done)
+    await early[0]
+    assert s.pipeline.done[0][1] == b'"cHJvb2Y="'
+
+
+async def test_unknown_and_repeated_returns_are_acknowledged(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    call = worker.last
+    await asyncio.gather(*(s.returned(call, C2, b"proof") for _ in range(3)))
+    await s.until(lambda: s.phase(row) == "gone")
+    await s.returned(call, C2, b"proof")
+    await s.returned(CallID(SectorID(1000, 99), "00000000-1111-0000-0000-000000000000"), C2, b"x")
+    assert len(s.pipeline.done) == 1
+
+
+async def test_what_cannot_be_stored_is_not_acknowledged(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+
+    async def full(*_: object) -> None:
+        raise StoreError("database or disk is full")
+
+    with monkeypatch.context() as m:
+        m.setattr(s.store._writer, "write", full)
+        with pytest.raises(RpcError, match="not stored: database or disk is full"):
+            await s.returned(worker.last, C2, b"proof")
+    await s.returned(worker.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+
+
+async def test_a_restarted_worker_s_task_is_queued_again_at_once(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    first = worker.last
+    worker.held.clear()
+    await s.returned(first, C2, None, CallError(101, "worker [name: w] restarted"))
+    await s.until(lambda: len(worker.calls) == 2)
+    assert worker.last != first and not s.pipeline.done
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CallError(0, "seal failed"),
+        CallError(0, "storage call error 5: no"),
+    ],
+)
+async def test_a_failure_goes_to_the_pipeline(life: Life, error: CallError) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    await s.returned(worker.last, C2, None, error)
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, None, str(error))]
+    assert len(worker.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CallError(100, "a hiccup"),
+        CallError(102, "couldn't find a suitable path for a sector"),
+        CallError(0, "allocate: no good path found"),
+        CallError(0, 'acquire: RPC client error: sendRequest failed: Post "http://m": connection refused'),
+    ],
+)
+async def test_what_is_no_failure_of_the_sector_never_reaches_the_pipeline(
+    life: Life, error: CallError
+) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    await s.returned(worker.last, C2, None, error)
+    await s.until(lambda: s.phase(row) != "running" or len(worker.calls) > 1)
+    assert not s.pipeline.done
+
+
+async def test_a_worker_that_says_no_fails_the_step(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    worker.mishaps = [RpcError(1, "method not supported")]
+    await s.submit(1, C2)
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, None, "storage call error 0: method not supported")]
+
+
+async def test_a_refused_connection_has_started_nothing_so_it_goes_elsewhere(life: Life) -> None:
+    s = await life()
+    a = await s.worker("a", C2)
+    b = await s.worker("b", C2)
+    a.away = True
+    b.away = False
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    assert b.methods == ["SealCommit2"] and not a.calls
+
+
+async def test_our_worker_is_asked_again_after_a_broken_connection_and_answers_the_same_call(
+    life: Life,
+) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    worker.mishaps = [BROKEN]
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    assert len(worker.calls) == 2 and worker.calls[0][2] == worker.calls[1][2]
+
+
+async def test_a_stock_worker_is_not_asked_again_and_its_return_is_taken(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2, stock=True)
+    worker.mishaps = [BROKEN]
+    row = await s.submit(1, C2)
+    await s.until(lambda: worker.calls)
+    await asyncio.sleep(0.05)
+    assert len(worker.calls) == 1 and s.phase(row) == "bound"
+    await s.returned(worker.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done[0][2] == ""
+
+
+async def test_a_stock_worker_that_never_says_a_word_loses_the_call(life: Life) -> None:
+    s = await life(lost_after=0.1)
+    worker = await s.worker("w", C2, stock=True)
+    worker.mishaps = [BROKEN]
+    await s.submit(1, C2)
+    await s.until(lambda: len(worker.calls) == 2)
+    assert not s.pipeline.done
+
+
+async def test_files_that_lie_elsewhere_are_fetched_first(life: Life) -> None:
+    s = await life()
+    maker = await s.worker("maker", P1)
+    taker = await s.worker("taker", P2)
+    await s.declare(maker, 1, FileType.SEALED | FileType.CACHE)
+    row = await s.submit(1, P2, ["AQID"])
+    await s.until(lambda: s.phase(row) == "preparing")
+    assert taker.calls[0][:2] == (
+        "Fetch",
+        [{"ID": {"Miner": 1000, "Number": 1}, "ProofType": 5}, 6, "sealing", "move"],
+    )
+    await s.dispatch.returned("ReturnFetch", taker.last, None, None)
+    await s.until(lambda: s.phase(row) == "running")
+    assert taker.methods == ["Fetch", "SealPreCommit2"]
+
+
+async def test_a_failed_fetch_is_a_failure_of_the_task(life: Life) -> None:
+    s = await life()
+    maker = await s.worker("maker", P1)
+    taker = await s.worker("taker", P2)
+    await s.declare(maker, 1, FileType.SEALED | FileType.CACHE)
+    row = await s.submit(1, P2, ["AQID"])
+    await s.until(lambda: s.phase(row) == "preparing")
+    await s.dispatch.returned("ReturnFetch", taker.last, None, CallError(0, "tar file isn't expected"))
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done[0][2].endswith("tar file isn't expected")
+
+
+async def test_abort_ends_the_work_and_comes_back_when_it_is_dead(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    await s.dispatch.abort(worker.last)
+    assert worker.aborted == [worker.last.ID]
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, None, "storage call error 0: task aborted")]
+    await s.returned(worker.last, C2, None, CallError(0, "task aborted"))
+    assert len(s.pipeline.done) == 1
+
+
+async def test_abort_of_a_worker_out_of_reach_says_so_and_force_gives_the_call_up(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    call = worker.last
+    worker.away = True
+    with pytest.raises(RpcError, match=r"does not end call .* --force"):
+        await s.dispatch.abort(call)
+    assert s.phase(row) == "running"
+    other = await s.worker("other", C2)
+    await s.dispatch.give_up(call)
+    await s.until(lambda: other.calls)
+    assert not s.pipeline.done
+
+
+async def test_the_result_of_a_call_that_was_given_up_is_taken_while_the_task_still_waits(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    call = worker.last
+    worker.away = True
+    s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
+    await s.dispatch.give_up(call)
+    assert s.phase(row) == "queued"
+    await s.returned(call, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, b'"cHJvb2Y="', "")]
+    assert s.dispatch.scheduler.queue() == []
+
+
+async def test_once_the_task_runs_elsewhere_a_late_result_is_dropped(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    call = worker.last
+    worker.away = True
+    await s.dispatch.give_up(call)
+    other = await s.worker("other", C2)
+    await s.until(lambda: other.calls)
+    await s.returned(call, C2, b"late")
+    await asyncio.sleep(0.02)
+    assert not s.pipeline.done
+    await s.returned(other.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+
+
+async def test_a_queued_request_is_taken_out_by_hand(life: Life) -> None:
+    s = await life()
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.dispatch.scheduler.queue())
+    await s.dispatch.remove_request(row.id)
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done[0][2].endswith("scheduling request removed")
+    with pytest.raises(RpcError, match="No request with provided details found"):
+        await s.dispatch.remove_request(row.id)
+
+
+async def test_a_task_that_the_pipeline_no_longer_wants_is_ended_without_a_word(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    waiting = await s.submit(2, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    await s.dispatch.cancel(row.id)
+    assert worker.aborted
+    await s.dispatch.cancel(waiting.id)
+    assert await s.store.tasks() == [] and not s.pipeline.done
+
+
+async def test_a_pipeline_that_stumbles_is_given_the_result_again(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    s.pipeline.fail = 2
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    await s.returned(worker.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+
+
+# -- restarts of the miner -------------------------------------------------------------------------------------------
+
+
+async def test_after_a_restart_a_running_call_counts_before_anything_new_is_bound(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    call = worker.last
+
+    s = await life()
+    await s.connect(worker)
+    waiting = await s.submit(2, C2)
+    await asyncio.sleep(0.03)
+    assert s.phase(waiting) == "queued", "the cap is 1 and the running call fills it"
+    assert len(worker.calls) == 1, "a call whose CallID is known is not asked for again"
+    await s.returned(call, C2, b"proof")
+    await s.until(lambda: s.phase(waiting) == "running")
+    assert s.pipeline.done == [(C2, b'"cHJvb2Y="', "")]
+
+
+async def test_a_return_is_taken_before_the_worker_has_registered_again(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2, stock=True)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    s = await life()
+    await s.returned(worker.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+
+
+async def test_a_result_that_was_stored_is_handed_over_after_the_restart(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    s.pipeline.fail = 10**6
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    await s.returned(worker.last, C2, b"proof")
+    s = await life()
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, b'"cHJvb2Y="', "")]
+
+
+async def test_a_miner_that_died_before_the_call_id_asks_our_worker_again(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+
+    async def never(call: CallID) -> None:
+        await asyncio.sleep(3600)
+
+    worker.before_answer = never
+    row = await s.submit(1, C2)
+    await s.until(lambda: worker.calls)
+    worker.before_answer = None
+    s = await life()
+    await s.connect(worker)
+    await s.until(lambda: s.phase(row) == "running")
+    assert worker.calls[0][2] == worker.calls[1][2]
+
+
+async def test_a_miner_that_died_before_the_call_id_waits_for_a_stock_worker(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2, stock=True)
+
+    async def never(call: CallID) -> None:
+        await asyncio.sleep(3600)
+
+    worker.before_answer = never
+    await s.submit(1, C2)
+    await s.until(lambda: worker.calls)
+    worker.before_answer = None
+    s = await life()
+    await s.connect(worker)
+    await asyncio.sleep(0.05)
+    assert len(worker.calls) == 1
+    await s.returned(worker.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+
+
+async def test_a_fetch_that_was_under_way_goes_on_after_the_restart(life: Life) -> None:
+    s = await life()
+    maker = await s.worker("maker", P1)
+    taker = await s.worker("taker", P2)
+    await s.declare(maker, 1, FileType.SEALED | FileType.CACHE)
+    row = await s.submit(1, P2, ["AQID"])
+    await s.until(lambda: s.phase(row) == "preparing")
+    fetch = taker.last
+    s = await life()
+    await s.connect(taker)
+    await s.until(lambda: len(taker.calls) == 2)
+    assert taker.calls[1][2] == fetch, "asked again, it is the same call"
+    await s.dispatch.returned("ReturnFetch", fetch, None, None)
+    await s.until(lambda: s.phase(row) == "running")
+
+
+async def test_a_cancelled_task_is_ended_after_the_restart(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    writes = s.store.writes()
+    writes.task(row.id, phase=Phase.CANCELLED)
+    await writes.commit()
+    s = await life()
+    await s.connect(worker)
+    await s.until(lambda: worker.aborted)
+    await s.until(lambda: s.phase(row) == "gone")
+    assert await s.store.tasks() == [] and not s.pipeline.done
+
+
+# -- restarts of a worker ----------------------------------------------------------------------------------------------
+
+
+async def test_what_a_new_session_does_not_return_within_the_grace_is_lost(life: Life) -> None:
+    s = await life(restart_grace=0.1)
+    worker = await s.worker("w", C2, stock=True)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    worker.restart()
+    await s.connect(worker)
+    assert s.phase(row) == "running", "leftovers are returned first"
+    await s.until(lambda: len(worker.calls) == 2)
+    assert not s.pipeline.done
+
+
+async def test_a_silent_worker_s_calls_are_lost_after_the_time_that_was_set(life: Life) -> None:
+    s = await life(lost_after=0.1)
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    worker.away = True
+    s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
+    other = await s.worker("other", C2)
+    await s.until(lambda: other.calls)
+    assert not s.pipeline.done
+
+
+async def test_one_broken_task_does_not_stop_the_others(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    worker.tasks.add(FIN)
+    worker.mishaps = [ValueError("a bug")]
+    broken = await s.submit(1, C2)
+    await s.until(lambda: worker.mishaps == [])
+    good = await s.submit(2, C2)
+    await s.until(lambda: "running" in (s.phase(good), s.phase(broken)))
