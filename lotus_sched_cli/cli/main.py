@@ -24,7 +24,7 @@ SPEAKS = "miner API 1.5.0, worker API 1.7.0"
 
 MINER_REPO = ("LOTUS_MINER_PATH", "LOTUS_STORAGE_PATH")
 WORKER_REPO = ("LOTUS_WORKER_PATH", "WORKER_PATH")
-LAYOUT_HELP = "how tables look: rich, plain or classic"
+LAYOUT_HELP = "how tables look: rich or plain"
 
 MINER_COMMANDS = {
     "init": Lazy("commands.miner_init:app", "make a miner repo on a simulated chain of its own"),
