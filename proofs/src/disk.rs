@@ -108,7 +108,7 @@ fn free(path: &Path) -> Outcome<u64> {
     if done != 0 {
         return Err(Failure::of_io(path.display(), &std::io::Error::last_os_error()));
     }
-    Ok(stat.f_bavail as u64 * stat.f_frsize as u64)
+    Ok(stat.f_bavail * stat.f_frsize)
 }
 
 static SCRATCH: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());

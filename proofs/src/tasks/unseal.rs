@@ -56,10 +56,10 @@ pub fn run(request: Value) -> Outcome<Value> {
         scratch: request.scratch.map_or_else(std::env::temp_dir, |folder| absolute(&folder)),
     };
     match request.output {
-        Some(file) => work.into_file(absolute(&file), request.offset, end)?,
+        Some(file) => work.write_file(absolute(&file), request.offset, end)?,
         None => {
             let file = path("Unsealed", request.paths.unsealed.as_ref())?;
-            work.into_unsealed(file, request.offset, end)?;
+            work.write_unsealed(file, request.offset, end)?;
         }
     }
     Ok(json!({"Offset": request.offset, "Size": request.size}))
@@ -76,7 +76,7 @@ struct Work {
 
 impl Work {
     /// The bytes as they are into a file that has its name only once it is whole.
-    fn into_file(&self, path: PathBuf, start: u64, end: u64) -> Outcome<()> {
+    fn write_file(&self, path: PathBuf, start: u64, end: u64) -> Outcome<()> {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".part");
         let part = path.with_file_name(name);
@@ -94,7 +94,7 @@ impl Work {
     }
 
     /// The bytes, padded, into Lotus's unsealed file, which is made if it is not there.
-    fn into_unsealed(&self, path: PathBuf, start: u64, end: u64) -> Outcome<()> {
+    fn write_unsealed(&self, path: PathBuf, start: u64, end: u64) -> Outcome<()> {
         if start % 127 != 0 || end % 127 != 0 {
             return bad_input(format!("Offset {start} and Size {}: into Paths.Unsealed go blocks of 127", end - start));
         }
