@@ -21,7 +21,7 @@ class Recorder:
         self.answers = answers
         self.said: list[tuple[str, Any]] = []
 
-    async def call(self, method: str, *params: Any, result: Any = Any, timeout: float | None = None) -> Any:
+    async def call(self, method: str, *params: Any, result: Any = Any, **_: Any) -> Any:
         self.said.append((method, json.loads(msgspec.json.encode(params))))
         return msgspec.convert(self.answers.get(method), result)
 
