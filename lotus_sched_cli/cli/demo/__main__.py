@@ -50,7 +50,9 @@ def play(farm: Farm) -> int:
     """Start the farm, pledge, watch until the end, tell who did what."""
     began = time.monotonic()
     with screen_for(sys.stdout) as screen:
-        screen.say(f"a miner and two workers in {farm.root}; sealing is simulated, {farm.speed} times faster")
+        screen.say(
+            f"starting a miner and two workers in {farm.root}; sealing is simulated, {farm.speed} times faster"
+        )
         farm.start()
         for number in SECTORS:
             farm.api.call("PledgeSector")

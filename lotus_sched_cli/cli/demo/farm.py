@@ -27,6 +27,14 @@ OWN_WORKER_OFF: Final = (
 )  # fmt: skip
 #: A chain that keeps pace: the seed comes 150 epochs after the precommit.
 SETTINGS: Final = {"BlockDelaySecs": "0.02", **dict.fromkeys(OWN_WORKER_OFF, "false")}
+#: The sealer's settings. Stand-in files count as the files of 32 GiB sectors, on disks that pretend to be large enough.
+SIMULATED: Final = """speed = {speed}
+jitter = 0.1
+seed = 15
+
+[paths]
+"*" = "4TiB"
+"""
 READY_SECONDS: Final = 25.0
 STOP_SECONDS: Final = 8.0
 PLACED: Final = re.compile(
@@ -66,10 +74,10 @@ class Farm:
         """Up to the moment when both workers are registered. Raises CliError with the log's end."""
         self.command("miner", "init", "--first-sector", "15")
         self.settle()
+        config = self.miner_repo / "simulated.toml"
+        config.write_text(SIMULATED.format(speed=self.speed))
         self.spawn("miner", "miner", "run", "--miner-api", "0")
         self.wait(self.miner_answers, "the miner")
-        config = self.root / "simulated.toml"
-        config.write_text(f"speed = {self.speed}\njitter = 0.1\nseed = 15\n")
         for name in WORKERS:
             repo = ["--worker-repo", str(self.root / name)]
             run = ["run", "--listen", "127.0.0.1:0", "--name", name]

@@ -63,7 +63,7 @@ class LineScreen:
     def __init__(self, out: TextIO) -> None:
         self.out = out
         self.states: dict[int, str] = {}
-        self.jobs: set[tuple[str, str]] = set()
+        self.jobs: set[tuple[int, str, str]] = set()
 
     def __enter__(self) -> LineScreen:
         return self
@@ -76,8 +76,9 @@ class LineScreen:
 
     def update(self, now: Snapshot) -> None:
         for job in now.jobs.rows:
-            if (job.id, job.task) not in self.jobs:
-                self.jobs.add((job.id, job.task))
+            key = job.sector, job.task, job.hostname
+            if key not in self.jobs:
+                self.jobs.add(key)
                 self.say(
                     f"{now.seconds:5.1f}s  sector {job.sector}  {job.task} {job.state} on {job.hostname}"
                 )
