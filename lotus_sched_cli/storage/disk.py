@@ -44,8 +44,9 @@ class DiskThreads:
         return result
 
     def close(self) -> None:
-        """Lets the idle threads end."""
-        for _ in range(self._threads):
+        """Lets the idle threads end. A call that comes later (work that cleans up on a detached path) gets a new one."""
+        threads, self._threads = self._threads, 0
+        for _ in range(threads):
             self._jobs.put(None)
 
     def _one_less(self, _: asyncio.Future[Any]) -> None:
