@@ -73,7 +73,8 @@ class SectorIndex:
         self._makers = makers
         self._alerts = alerts or Alerts()
         self.paths: dict[str, Path] = {}
-        self._sectors: dict[SectorId, dict[str, Files]] = {}
+        #: Tuples, as nearly every sector of ten thousand lies on one path or two.
+        self._sectors: dict[SectorId, tuple[Files, ...]] = {}
         self._on_path: dict[str, set[SectorId]] = {}
 
     # -- start ---------------------------------------------------------------------------------------------------
@@ -88,15 +89,15 @@ class SectorIndex:
             self._emit(PathAttached(spec(path), 0, stat.Capacity or None))
             self._emit(PathReported(row.id, 0, "not heard of since the miner started"))
         for entry in await self._store.declarations():
-            files = self._sectors.setdefault(entry.sector, {}).setdefault(entry.path_id, Files(by=entry.by))
+            files = self._files(entry.sector, entry.path_id)
+            files.by = entry.by or files.by
             files.types |= entry.type
             if entry.primary:
                 files.primary |= entry.type
-            self._on_path.setdefault(entry.path_id, set()).add(entry.sector)
         for sector, on in self._sectors.items():
-            for path_id, files in on.items():
-                if path_id in self.paths:
-                    self._tell(path_id, sector, files)
+            for files in on:
+                if files.path_id in self.paths:
+                    self._tell(sector, files)
 
     async def drop_unconfirmed(self, worker_id: str) -> int:
         """A worker has registered: what its own paths did not declare again is gone. Returns how many sectors."""
@@ -105,7 +106,7 @@ class SectorIndex:
             if worker_id not in path.owners:
                 continue
             for sector in self._on_path.get(path_id, ()):
-                files = self._sectors[sector][path_id]
+                files = self._files(sector, path_id)
                 if stale := files.types & ~files.confirmed:
                     gone.append((path_id, sector, stale))
         for path_id, sector, types in gone:
@@ -137,7 +138,7 @@ class SectorIndex:
             self._emit(PathReported(info.ID, stat.Available))
         if known is None:
             for sector in self._on_path.get(info.ID, ()):
-                self._tell(info.ID, sector, self._sectors[sector][info.ID])
+                self._tell(sector, self._files(sector, info.ID))
         await self._keep(path)
 
     async def _keep(self, path: Path) -> None:
@@ -241,8 +242,7 @@ class SectorIndex:
         kinds = FileType(types) & ALL_TYPES
         if not kinds:
             return
-        files = self._sectors.setdefault(sector, {}).setdefault(path_id, Files())
-        self._on_path.setdefault(path_id, set()).add(sector)
+        files = self._files(sector, path_id)
         new = kinds & ~files.types
         changed = new | (kinds & ~files.primary if primary else FileType.NONE)
         files.types |= kinds
@@ -268,8 +268,8 @@ class SectorIndex:
             await writes.commit()
 
     def _forget(self, path_id: str, sector: SectorId, types: FileType) -> FileType:
-        on = self._sectors.get(sector, {})
-        files = on.get(path_id)
+        on = self._sectors.get(sector, ())
+        files = next((f for f in on if f.path_id == path_id), None)
         if files is None:
             return FileType.NONE
         gone = files.types & types
@@ -277,18 +277,31 @@ class SectorIndex:
         files.primary &= ~types
         files.confirmed &= ~types
         if not files.types:
-            del on[path_id]
             self._on_path[path_id].discard(sector)
-            if not on:
-                self._sectors.pop(sector, None)
+            rest = tuple(f for f in on if f is not files)
+            if rest:
+                self._sectors[sector] = rest
+            else:
+                del self._sectors[sector]
         if gone and path_id in self.paths:
             self._emit(FilesDropped(path_id, sector, gone))
         return gone
 
-    def _tell(self, path_id: str, sector: SectorId, files: Files) -> None:
+    def _files(self, sector: SectorId, path_id: str) -> Files:
+        """The entry for a sector on a path, made if there is none."""
+        on = self._sectors.get(sector, ())
+        for files in on:
+            if files.path_id == path_id:
+                return files
+        files = Files(path_id)
+        self._sectors[sector] = (*on, files)
+        self._on_path.setdefault(path_id, set()).add(sector)
+        return files
+
+    def _tell(self, sector: SectorId, files: Files) -> None:
         for primary, kinds in ((True, files.primary), (False, files.types & ~files.primary)):
             if kinds:
-                self._emit(FilesDeclared(path_id, sector, kinds, primary, files.by))
+                self._emit(FilesDeclared(files.path_id, sector, kinds, primary, files.by))
 
     def _maker(self, path_id: str, sector: SectorId) -> str | None:
         path = self.paths.get(path_id)
@@ -302,11 +315,10 @@ class SectorIndex:
     def find(self, sector: SectorId, types: int, size: int, fetch: bool) -> list[SectorStorageInfo]:
         """`StorageFindSector`."""
         kinds = FileType(types) & ALL_TYPES
-        here = self._sectors.get(sector, {})
         found: list[SectorStorageInfo] = []
         sources: list[Path] = []
-        for path_id, files in here.items():
-            path = self.paths.get(path_id)
+        for files in self._sectors.get(sector, ()):
+            path = self.paths.get(files.path_id)
             matching = files.types & kinds
             if path is None or not matching:
                 continue
@@ -361,21 +373,21 @@ class SectorIndex:
         out: dict[str, list[Decl]] = {}
         for path_id in self.paths:
             out[path_id] = [
-                Decl(s.miner, s.number, int(self._sectors[s][path_id].types))
+                Decl(s.miner, s.number, int(self._files(s, path_id).types))
                 for s in self._on_path.get(path_id, ())
             ]
         return out
 
     def holders(self, sector: SectorId) -> Mapping[str, Files]:
         """Path id → files; only paths that are known."""
-        return {p: f for p, f in self._sectors.get(sector, {}).items() if p in self.paths}
+        return {f.path_id: f for f in self._sectors.get(sector, ()) if f.path_id in self.paths}
 
     def lacking(self, sector: SectorId, types: FileType, worker_id: str) -> FileType:
         """Which of these types lie somewhere, but on no path of this worker."""
         anywhere = own = FileType.NONE
-        for path_id, files in self._sectors.get(sector, {}).items():
+        for files in self._sectors.get(sector, ()):
             anywhere |= files.types
-            path = self.paths.get(path_id)
+            path = self.paths.get(files.path_id)
             if path is not None and worker_id in path.owners:
                 own |= files.types
         return types & anywhere & ~own

@@ -32,6 +32,7 @@ class Path:
 class Files:
     """What one path holds of one sector; ``confirmed`` are the types declared since this process started."""
 
+    path_id: str
     types: FileType = FileType.NONE
     primary: FileType = FileType.NONE
     confirmed: FileType = FileType.NONE

@@ -487,6 +487,17 @@ async def test_a_silent_worker_s_calls_are_lost_after_the_time_that_was_set(life
     assert not s.pipeline.done
 
 
+async def test_who_works_on_a_sector_is_known_while_it_runs(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    assert s.dispatch.desk.makers(row.sector) == {"id-of-w"}
+    await s.returned(worker.last, C2, b"proof")
+    await s.until(lambda: s.phase(row) == "gone")
+    assert s.dispatch.desk.makers(row.sector) == frozenset()
+
+
 async def test_one_broken_task_does_not_stop_the_others(life: Life) -> None:
     s = await life()
     worker = await s.worker("w", C2)

@@ -1,13 +1,17 @@
 """Calling Lotus's methods: over HTTP (`HttpCaller`), or in the same process (`LocalCaller`)."""
 
-# ruff: noqa: ASYNC109 — a call has its own time limit, as an option of the call
+# ruff: noqa: ASYNC109, E402 — a call has its own time limit, as an option of the call; see the first import
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
+
+# httpx brings its own command line along where it finds rich and click; a daemon needs neither (5 MiB resident).
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx
 import msgspec

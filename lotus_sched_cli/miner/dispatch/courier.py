@@ -150,7 +150,7 @@ class Couriers:
         """One call; the uuid of its CallID, or None where a stock worker may have it and its Return is waited for."""
         desk = self._desk
         flight.asking, flight.repeated = RETURN_OF[method], repeated
-        flight.answered.clear()
+        answered = flight.answered = asyncio.Event()
         try:
             while True:
                 worker = desk.worker_of(flight)
@@ -181,8 +181,9 @@ class Couriers:
                 desk.known_call(flight, call.ID, part)
                 return call.ID
         finally:
-            flight.asking, flight.repeated = "", False
-            flight.answered.set()
+            answered.set()
+            if flight.answered is answered:
+                flight.asking, flight.repeated, flight.answered = "", False, None
 
     def _leave_open(self, flight: Flight, method: str) -> None:
         flight.open_call = RETURN_OF[method]

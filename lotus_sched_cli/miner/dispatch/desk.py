@@ -60,7 +60,7 @@ class Desk:
         self.patience = patience
         self.pipeline: Pipeline
         self.flights: dict[str, Flight] = {}
-        self.by_sector: dict[SectorId, dict[str, Flight]] = defaultdict(dict)
+        self.by_sector: dict[SectorId, tuple[Flight, ...]] = {}
         self.by_worker: dict[str, set[Flight]] = defaultdict(set)
         self.calls: dict[str, tuple[Flight, Part]] = {}
         #: Calls that were given up while their task goes on: a result is still welcome until it runs elsewhere.
@@ -75,17 +75,17 @@ class Desk:
 
     def add(self, flight: Flight) -> None:
         self.flights[flight.row.id] = flight
-        self.by_sector[flight.sector][flight.row.id] = flight
+        self.by_sector[flight.sector] = (*self.by_sector.get(flight.sector, ()), flight)
 
     def forget(self, flight: Flight) -> None:
         """It is over: nothing of it is remembered."""
         self.detach(flight)
         self.flights.pop(flight.row.id, None)
-        mine = self.by_sector.get(flight.sector)
-        if mine is not None:
-            mine.pop(flight.row.id, None)
-            if not mine:
-                del self.by_sector[flight.sector]
+        rest = tuple(f for f in self.by_sector.get(flight.sector, ()) if f is not flight)
+        if rest:
+            self.by_sector[flight.sector] = rest
+        else:
+            self.by_sector.pop(flight.sector, None)
         for call in flight.old_calls:
             self.old_calls.pop(call, None)
 
@@ -104,9 +104,11 @@ class Desk:
             flight.last_worker = flight.row.worker_id
         for call in [c for c in (flight.row.fetch_call_id, flight.row.call_id, *flight.calls) if c]:
             self.calls.pop(call, None)
-        flight.calls.clear()
+        flight.calls = ()
         flight.open_call = flight.asking = ""
-        flight.answered.set()
+        if flight.answered is not None:
+            flight.answered.set()
+            flight.answered = None
         self.locks.release(flight.lock)
         flight.lock = None
         courier, flight.courier = flight.courier, None
@@ -115,7 +117,7 @@ class Desk:
 
     def known_call(self, flight: Flight, call: str, part: Part) -> None:
         self.calls[call] = (flight, part)
-        flight.calls.add(call)
+        flight.calls = (*flight.calls, call)
 
     def worker_of(self, flight: Flight) -> Worker | None:
         return self.workers.by_id.get(flight.row.worker_id or "")
@@ -123,9 +125,7 @@ class Desk:
     def makers(self, sector: SectorId) -> frozenset[str]:
         """Workers that have a task of this sector just now."""
         return frozenset(
-            f.row.worker_id
-            for f in self.by_sector.get(sector, {}).values()
-            if f.on_worker and f.row.worker_id
+            f.row.worker_id for f in self.by_sector.get(sector, ()) if f.on_worker and f.row.worker_id
         )
 
     # -- waiting for workers -----------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class Desk:
             flight.settling = None
             done.cancel()
             raise
-        calls = {c for c in flight.calls if self.calls.get(c, (None, ""))[1] == "main"}
+        calls = tuple(c for c in flight.calls if self.calls.get(c, (None, ""))[1] == "main")
         was_bound = flight.on_worker
         self.detach(flight)
         text = "" if error is None else str(error)
@@ -215,7 +215,7 @@ class Desk:
         elif again:
             self._requeued(flight)
             if lost:
-                flight.old_calls |= calls
+                flight.old_calls = (*flight.old_calls, *calls)
                 self.old_calls |= dict.fromkeys(calls, flight)
             if elsewhere:
                 self.post(TaskEnded(flight.row.id, Outcome.CANCELLED, text))

@@ -119,10 +119,7 @@ class Ends:
         """Until the worker says that nothing of it runs; a stock one cannot be told."""
         desk, attempt = self._desk, flight.attempt
         if flight.asking and not flight.repeated:
-            try:
-                await asyncio.wait_for(flight.answered.wait(), ASK_WAIT)
-            except TimeoutError:
-                pass
+            await flight.answer(ASK_WAIT)
         while flight.attempt == attempt:
             worker = desk.worker_of(flight)
             if worker is None or worker.stock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
@@ -32,7 +32,8 @@ class Pipeline(Protocol):
 class Flight:
     """``attempt`` counts bindings: whoever waited for an earlier one finds that it is over.
 
-    ``asking`` is the method whose answer (a CallID) is awaited just now, ``answered`` is set when it has come.
+    ``asking`` is the method whose answer (a CallID) is awaited just now, ``answered`` is set when it has come. Most
+    flights only wait in the queue, ten thousand of them at times: what only a sent one needs is made when it is sent.
     ``open_call``: it was sent, and whether it arrived is not known; its Return is taken by sector and method.
     """
 
@@ -44,7 +45,7 @@ class Flight:
     asking: str = ""
     #: The question is being repeated: the worker may hold the call already.
     repeated: bool = False
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    answered: asyncio.Event | None = None
     open_call: str = ""
     #: Refused connections in a row.
     refused: int = 0
@@ -57,8 +58,8 @@ class Flight:
     lock: Held | None = None
     last_worker: str | None = None
     error: str = ""
-    calls: set[str] = field(default_factory=set)
-    old_calls: set[str] = field(default_factory=set)
+    calls: tuple[str, ...] = ()
+    old_calls: tuple[str, ...] = ()
 
     @property
     def sector(self) -> SectorId:
@@ -82,6 +83,15 @@ class Flight:
     def shown(self) -> TaskType:
         """As which task it is listed."""
         return TaskType.FETCH if self.fetching else self.row.type
+
+    async def answer(self, seconds: float) -> bool:
+        """Wait for the answer that is awaited just now; whether it has come in time."""
+        if self.answered is not None:
+            try:
+                await asyncio.wait_for(self.answered.wait(), seconds)
+            except TimeoutError:
+                return False
+        return True
 
     def set(self, **changes: object) -> None:
         self.row = replace(self.row, **changes)  # type: ignore[arg-type]

@@ -239,7 +239,7 @@ class Dispatch:
         )
         for call in flight.old_calls:
             self.desk.old_calls.pop(call, None)
-        flight.old_calls.clear()
+        flight.old_calls = ()
         self.desk.attach(flight)
         lines.assigned(decision, worker.label)
         self._couriers.start(flight)

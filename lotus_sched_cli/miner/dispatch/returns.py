@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from lotus_sched_cli.core.events import TaskRemoved
@@ -61,7 +60,7 @@ class Returns:
         desk = self._desk
         if (found := desk.calls.get(call.ID)) is not None:
             return found
-        flights = list(desk.by_sector.get(call.Sector.id, {}).values())
+        flights = desk.by_sector.get(call.Sector.id, ())
         for flight in flights:
             if flight.asking != method:
                 continue
@@ -71,10 +70,7 @@ class Returns:
                 if error is not None and error.Code == 101:
                     return None
                 raise RpcError(1, f"call {call} is not known yet, return it again")
-            try:
-                await asyncio.wait_for(flight.answered.wait(), ANSWER_WAIT)
-            except TimeoutError:
-                continue
+            await flight.answer(ANSWER_WAIT)
             if (found := desk.calls.get(call.ID)) is not None:
                 return found
         for flight in flights:
