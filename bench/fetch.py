@@ -1,6 +1,8 @@
 """A fetch between two stores over loopback beside ``cp`` of the same file to the same disk, in turns.
 
-Serving and fetching are separate processes, as on a farm; the fetching one's memory is its own high-water mark.
+Serving and fetching are separate processes, as on a farm; the fetching one's memory is its own high-water mark. A fetch
+keeps two cores busy where ``cp`` keeps one: on two cores, other work or the kernel's write-back of big files lowers the ratio,
+so the load is printed with it.
 """
 
 from __future__ import annotations
@@ -120,6 +122,7 @@ def _run(root: Path) -> list[Row]:
 def _measure(root: Path, source: Path, url: str, client: subprocess.Popen[str]) -> list[Row]:
     rows: list[Row] = []
     memory: list[int] = []
+    load = os.getloadavg()[0]
     cases = [(f"{size >> 20} MiB file", f"sealed/s-t01000-{n}", size) for n, size in enumerate(SIZES)]
     cases.append(("512 MiB cache folder", "cache/s-t01000-99", 512 << 20))
     for what, name, size in cases:
@@ -142,6 +145,13 @@ def _measure(root: Path, source: Path, url: str, client: subprocess.Popen[str]) 
                     ratio >= 0.7 if size >= 16 << 20 else None,
                 )
             )
+    rows.append(
+        Row(
+            "load of the machine before · after",
+            f"{load:.1f} · {os.getloadavg()[0]:.1f}",
+            f"{os.cpu_count()} cores",
+        )
+    )
     grown = (memory[-1] - memory[0]) / 1024
     rows.append(
         Row(

@@ -14,8 +14,9 @@ _WORTH = 1 << 20
 
 
 def preallocate(file: int, size: int) -> None:
-    """Takes the blocks of a file that is about to be written whole: a full disk shows before the first byte, and writing is
-    a fifth cheaper. Does nothing where the file system cannot. Raises OSError when there is no room."""
+    """Takes the blocks of a file that is about to be written whole: a full disk shows before the first byte, and writing
+    takes about a tenth less processor time on ext4. Does nothing where the file system cannot. Raises OSError when there is
+    no room."""
     if size < _WORTH:
         return
     failed = _fallocate()(file, 0, 0, size)
