@@ -41,6 +41,9 @@ class TaskType(StrEnum):
     WINDOW_POST = "post/v0/windowproof"
     WINNING_POST = "post/v0/winningproof"
 
+    # Enum hashes by name in Python code; these are dictionary keys in every pass.
+    __hash__ = str.__hash__
+
     @property
     def short(self) -> str:
         """The name in tables: ``PC1``."""
@@ -68,6 +71,8 @@ class Kind(StrEnum):
     P1 = "PreCommit1"
     P2 = "PreCommit2"
     C2 = "Commit2"
+
+    __hash__ = str.__hash__
 
 
 _SHORT: Final = {

@@ -1,0 +1,351 @@
+"""The balanced policy: every task at once to the worker that carries least, within caps (scheduling.md A6, A7).
+
+Nothing here looks at task × worker. A task is drawn from the pools of its class (``pools.py``) or goes to one of the few
+workers that have some of its files. A pass looks at the tasks that are new or changed, and at the heads of the queues
+that a changed worker can serve, merged in the order of the queue.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, Final
+
+from . import space
+from .choice import full_rank, rank
+from .decisions import Laid
+from .eligibility import allows, bound_away, may_hold, offers, ready
+from .farm import Farm
+from .matching import Chains
+from .needs import Selector
+from .pools import Pool
+from .records import Task, Worker
+from .tasks import TaskType
+
+#: Owners of a path above which they form a pool, instead of being looked at one by one.
+MANY_OWNERS: Final = 8
+#: Pools kept though no task waits in them.
+SPARE_POOLS: Final = 256
+
+_AP: Final = TaskType.ADD_PIECE
+_P2: Final = TaskType.PRECOMMIT2
+
+
+class Balanced:
+    """Implements ``policy.Policy``."""
+
+    def __init__(self, farm: Farm) -> None:
+        self.farm = farm
+        self.share = farm.settings.spread_by == "share"
+        self.pools: dict[tuple[Any, ...], Pool] = {}
+        self.number = 0
+        self._stamps = count(1)
+        self._order = count()
+        self._dirty_tasks: dict[str, Task] = {}
+        self._dirty_pools: dict[int, Pool] = {}
+        self._dirty_workers: dict[str, Worker] = {}
+        self._chains = Chains(self)
+
+    # -- what the farm tells ----------------------------------------------------------------------------------------
+
+    def task_added(self, task: Task) -> None:
+        task.stamp = next(self._stamps)
+        self._find_places(task)
+        for pool in task.pools:
+            pool.enqueue(task)
+        for worker in task.specials:
+            worker.specials.setdefault(task.spec.type, {})[task.spec.id] = task
+        self._dirty_tasks[task.spec.id] = task
+
+    def task_removed(self, task: Task) -> None:
+        task.stamp = 0
+        for pool in task.pools:
+            pool.tasks -= 1
+        for worker in task.specials:
+            worker.specials[task.spec.type].pop(task.spec.id, None)
+        self._dirty_tasks.pop(task.spec.id, None)
+
+    def reshaped(self, worker: Worker) -> None:
+        for pool in worker.pools:
+            pool.members.pop(worker.id, None)
+            pool.current.pop(worker.id, None)
+        worker.pools = []
+        for pool in self.pools.values():
+            pool.admit(worker)
+        for path in worker.paths.values():
+            for sector_id in sorted(path.sectors):
+                for task in list(self.farm.sectors[sector_id].tasks.values()):
+                    if task.waiting:
+                        self.task_removed(task)
+                        self.task_added(task)
+        self.improved(worker)
+
+    def improved(self, worker: Worker) -> None:
+        worker.blocked = False
+        self._dirty_workers[worker.id] = worker
+        now = self.farm.now
+        for pool in worker.pools:
+            if pool.offer(worker, now, self.share) and pool.tasks:
+                pool.closed = 0
+                self._dirty_pools[id(pool)] = pool
+
+    def lighter(self, worker: Worker) -> None:
+        if worker.blocked:
+            self.improved(worker)
+            return
+        for pool in worker.pools:
+            if pool.type is _AP and pool.offer(worker, self.farm.now, self.share) and pool.tasks:
+                pool.closed = 0
+                self._dirty_pools[id(pool)] = pool
+
+    def worsened(self, worker: Worker) -> None:
+        """Entries are set right when they come to the top."""
+
+    # -- where a task may go ----------------------------------------------------------------------------------------
+
+    def _find_places(self, task: Task) -> None:
+        """The pools of the task, and the workers that are looked at one by one for it."""
+        workers, needs = self.farm.workers, task.needs
+        special: dict[str, Worker] = {}
+        failed = workers.get(task.memory.failed_on) if task.memory.failed_on is not None else None
+        if failed is not None:
+            special[failed.id] = failed
+        pools: list[Pool] = []
+        if not task.missing:
+            layout: list[tuple[str, int, bool]] = []
+            touched = needs.touched
+            for path_id, placement in task.sector.files.items():
+                if not placement.types & touched:
+                    continue
+                owners = self.farm.paths[path_id].spec.owners
+                if len(owners) > MANY_OWNERS:
+                    layout.append((path_id, placement.types & touched, placement.primary))
+                    continue
+                for worker_id in owners:
+                    if (worker := workers.get(worker_id)) is not None:
+                        special[worker_id] = worker
+            if needs.selector is not Selector.EXISTING and not self._only_local(needs.selector):
+                pools.append(self._pool(task))
+            if layout:
+                pools += self._shared_pools(task, tuple(sorted(layout)))
+        task.pools = tuple(pools)
+        task.specials = tuple(special[worker_id] for worker_id in sorted(special))
+
+    def _only_local(self, selector: Selector) -> bool:
+        return selector is Selector.MOVE and self.farm.settings.disallow_remote_finalize
+
+    def _pool(self, task: Task, shared: tuple[Any, ...] = (), path_id: str = "", bound: bool = False) -> Pool:
+        spec, needs = task.spec, task.needs
+        miner = 0 if needs.selector is Selector.TASK else spec.sector.miner
+        key = (spec.type, spec.proof, miner, task.groups, needs.key, needs.makes, shared, path_id, bound)
+        pool = self.pools.get(key)
+        if pool is None:
+            admits = _admits_shared if path_id else _admits
+            pool = Pool(
+                key, spec.type, spec.proof, miner, task.groups, needs, admits, self.fits, path_id, bound
+            )
+            self._trim()
+            self.pools[key] = pool
+            for worker in self.farm.workers.values():
+                pool.admit(worker)
+                if worker.id in pool.members:
+                    pool.offer(worker, self.farm.now, self.share)
+        pool.used = self.number
+        return pool
+
+    def _shared_pools(self, task: Task, layout: tuple[tuple[str, int, bool], ...]) -> list[Pool]:
+        pools = []
+        for path_id, _, _ in layout:
+            pools.append(self._pool(task, layout, path_id))
+            if task.spec.type is _P2:
+                pools.append(self._pool(task, layout, path_id, True))
+        return pools
+
+    def _trim(self) -> None:
+        """Let pools go in which nothing has waited for longest."""
+        if len(self.pools) < SPARE_POOLS:
+            return
+        idle = sorted((p for p in self.pools.values() if not p.tasks), key=lambda p: p.used)
+        for pool in idle[: SPARE_POOLS // 2]:
+            del self.pools[pool.key]
+            for worker in pool.members.values():
+                worker.pools.remove(pool)
+
+    def fits(self, task: Task, worker: Worker) -> bool:
+        return may_hold(task, worker, self.farm.settings.disallow_remote_finalize) and not bound_away(
+            task, worker
+        )
+
+    # -- a pass -----------------------------------------------------------------------------------------------------
+
+    def run(self, now: float) -> list[Task]:
+        self.number += 1
+        self._chains.reset()
+        bound: list[Task] = []
+        sources: list[tuple[Any, int, Task | Pool]] = []
+        while True:
+            self._gather(sources)
+            if not sources:
+                break
+            key, _, source = heappop(sources)
+            if isinstance(source, Pool):
+                source.in_pass = False
+                head = source.head()
+                if head is None or source.closed == self.number:
+                    continue
+                if head.key != key or self._attempt(head, bound):
+                    self._push_pool(sources, source)
+            elif source.waiting and not self._hopeless(source):
+                self._attempt(source, bound)
+        bound.sort(key=_key)
+        return bound
+
+    def _gather(self, sources: list[tuple[Any, int, Task | Pool]]) -> None:
+        """What changed since: its heads come into the pass."""
+        if self._dirty_tasks:
+            for task in self._dirty_tasks.values():
+                heappush(sources, (task.key, next(self._order), task))
+            self._dirty_tasks = {}
+        if self._dirty_pools:
+            for pool in self._dirty_pools.values():
+                self._push_pool(sources, pool)
+            self._dirty_pools = {}
+        if self._dirty_workers:
+            now = self.farm.now
+            for worker in self._dirty_workers.values():
+                self._chains.revive(worker)
+                for kind, tasks in worker.specials.items():
+                    if tasks and ready(worker, kind, now) and _has_slot(worker, kind):
+                        for task in tasks.values():
+                            heappush(sources, (task.key, next(self._order), task))
+            self._dirty_workers = {}
+
+    def _push_pool(self, sources: list[tuple[Any, int, Task | Pool]], pool: Pool) -> None:
+        head = pool.head()
+        if head is not None and pool.closed != self.number and not pool.in_pass:
+            pool.in_pass = True
+            heappush(sources, (head.key, next(self._order), pool))
+
+    def _hopeless(self, task: Task) -> bool:
+        """Quickly: every pool of it has been tried in vain in this pass, and no worker has any of its files."""
+        return not task.specials and all(pool.closed == self.number for pool in task.pools)
+
+    def _attempt(self, task: Task, bound: list[Task]) -> bool:
+        """Bind the task, moving others of this pass if nothing else frees a slot. Closes its pools in vain."""
+        if self.place(task):
+            bound.append(task)
+            self._chains.placed(task)
+            return True
+        if self._chains.make_room(task):
+            bound.append(task)
+            return True
+        for pool in task.pools:
+            pool.closed = self.number
+        return False
+
+    def place(self, task: Task) -> bool:
+        """Bind the task by rules 0 to 5 to a worker with a free slot; False if there is none."""
+        found = self.choose(task)
+        if found is None:
+            return False
+        worker, laid, reasons = found
+        task.reasons = reasons
+        self.farm.bind(task, worker, laid, self.farm.now)
+        return True
+
+    def choose(self, task: Task) -> tuple[Worker, tuple[Laid, ...], dict[str, Any]] | None:
+        """The worker for the task, where its files go, and why."""
+        if task.missing:
+            return None
+        now, number = self.farm.now, self.number
+        best: tuple[Any, ...] | None = None
+        chosen: Worker | None = None
+        laid: tuple[Laid, ...] = ()
+        among = 0
+        failed = task.memory.failed_on
+        for pool in task.pools:
+            if pool.closed == number:
+                continue
+            drawn = pool.best(task, now, self.share, failed)
+            among += len(pool.current)
+            if drawn is not None:
+                value = full_rank(task, drawn[0], drawn[1])
+                if best is None or value < best:
+                    best, chosen, laid = value, drawn[0], drawn[2]
+        for worker in task.specials:
+            if not offers(worker, task.spec.type):
+                continue
+            part = rank(worker, task.spec.type, task.spec.proof, now, self.share, task.sector)
+            if part is None or not self.fits(task, worker):
+                continue
+            value = full_rank(task, worker, part)
+            if best is not None and value >= best:
+                continue
+            there = space.lay(task, worker, now)
+            if there is None:
+                worker.blocked = True
+            else:
+                best, chosen, laid = value, worker, there
+                among = max(among, 1)
+        if chosen is None or best is None:
+            return None
+        return chosen, laid, _reasons(best, among)
+
+    def validate(self, now: float) -> None:
+        """The indexes equal their recomputation."""
+        for pool in self.pools.values():
+            expected = {w.id for w in self.farm.workers.values() if pool.admits(pool, w)}
+            assert set(pool.members) == expected, f"pool members of {pool.key}"
+            waiting = sum(1 for task in self.farm.tasks.values() if task.waiting and pool in task.pools)
+            assert pool.tasks == waiting, f"pool {pool.key} counts {pool.tasks} tasks, {waiting} wait"
+            for worker in pool.members.values():
+                assert pool in worker.pools, f"{worker.id} does not know its pool"
+        for worker in self.farm.workers.values():
+            for kind, tasks in worker.specials.items():
+                for task in tasks.values():
+                    assert task.waiting and task.spec.type is kind, f"special {task.spec.id} does not wait"
+                    assert worker in task.specials, f"special {task.spec.id} does not know {worker.id}"
+
+
+def _has_slot(worker: Worker, kind: TaskType) -> bool:
+    """Roughly: P1's hold and other types' limits are looked at later."""
+    return kind.kind is None or worker.of(kind.kind) < worker.spec.caps.of(kind.kind)
+
+
+def _key(task: Task) -> Any:
+    return task.key
+
+
+def _admits(pool: Pool, worker: Worker) -> bool:
+    """Whether a worker that has none of the files may be drawn for this class, room and slots left aside."""
+    if not worker.known or not offers(worker, pool.type):
+        return False
+    match pool.needs.selector:
+        case Selector.TASK:
+            return True
+        case Selector.MOVE:
+            return any(p.spec.can_store and space.takes_miner(p, pool.miner) for p in worker.paths.values())
+    if pool.type is _P2 and worker.spec.caps.force_p2_from_local_p1:
+        return False
+    return allows(worker, pool.needs, pool.miner, pool.groups, None)
+
+
+def _admits_shared(pool: Pool, worker: Worker) -> bool:
+    """Whether the worker serves the shared path that has the files."""
+    if not worker.known or not offers(worker, pool.type) or pool.shared not in worker.paths:
+        return False
+    return pool.type is not _P2 or worker.spec.caps.force_p2_from_local_p1 is pool.bound
+
+
+def _reasons(value: tuple[Any, ...], among: int) -> dict[str, Any]:
+    """The rules' figures for the worker that was chosen."""
+    failed, preferred, carried, crowd, fetch, last = value
+    return {
+        "in_question": among,
+        "failed_here_last": failed,
+        "preference": preferred,
+        "carried": carried[1] if isinstance(carried, tuple) else carried,
+        "crowd": crowd,
+        "to_fetch": fetch,
+        "free_slots": -last[0],
+    }

@@ -1,0 +1,91 @@
+"""What others may see of the scheduler: snapshots, nothing live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .caps import Caps
+from .events import TaskSpec
+from .records import Task, Worker
+from .tasks import SectorId, TaskType
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedTask:
+    """A task that waits. ``queued_at`` is its first queueing; it is not tried before ``not_before`` (0: at once)."""
+
+    task: TaskSpec
+    queued_at: float
+    not_before: float
+    attempts: int
+    failed_on: str | None
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A task on a worker; ``state`` is bound, preparing or running, ``since`` that time."""
+
+    task: TaskSpec
+    state: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """The worker takes no more of ``task`` until ``until``, then one as a trial (its id in ``trial`` while it runs)."""
+
+    task: TaskType
+    failures: int
+    until: float
+    error: str
+    trial: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One worker as the scheduler has it. ``held`` counts the sectors that fill its hold, ``held_sectors`` names them.
+
+    ``pieces`` wait there for their P1. The driver knows which of the held ones have failed for good.
+    """
+
+    worker_id: str
+    online: bool
+    draining: bool
+    caps: Caps
+    carried: tuple[Carried, ...]
+    by_type: Mapping[TaskType, int]
+    held: int
+    held_sectors: tuple[SectorId, ...]
+    pieces: int
+    rests: tuple[Resting, ...]
+
+    def of(self, task: TaskType) -> tuple[Carried, ...]:
+        return tuple(one for one in self.carried if one.task.type is task)
+
+
+def queued(task: Task) -> QueuedTask:
+    memory = task.memory
+    return QueuedTask(
+        task.spec, memory.queued_at, task.not_before, memory.attempts, memory.failed_on, memory.last_error
+    )
+
+
+def ledger(worker: Worker, held: tuple[SectorId, ...]) -> Ledger:
+    return Ledger(
+        worker.id,
+        worker.online,
+        worker.draining,
+        worker.spec.caps,
+        tuple(Carried(task.spec, task.state, task.since) for task in worker.carried.values()),
+        {kind: number for kind, number in worker.by_type.items() if number},
+        worker.hold,
+        held,
+        worker.pieces,
+        tuple(
+            Resting(kind, rest.failures, rest.until, rest.error, rest.trial)
+            for kind, rest in worker.rests.items()
+            if rest.until is not None
+        ),
+    )

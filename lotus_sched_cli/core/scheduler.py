@@ -1,0 +1,238 @@
+"""The scheduler as its driver has it: events in, decisions out, and the time when it next wants to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop
+from typing import Final
+
+from . import invariants, ledger
+from .balanced import Balanced
+from .decisions import Assigned, Plan, Refusal
+from .eligibility import judge
+from .events import (
+    Event,
+    FilesDeclared,
+    FilesDropped,
+    PathAttached,
+    PathDetached,
+    PathReported,
+    RestOver,
+    SectorHeld,
+    Settings,
+    SettingsChanged,
+    TaskEnded,
+    TaskPreparing,
+    TaskQueued,
+    TaskRemoved,
+    TaskRestored,
+    TaskRunning,
+    WorkerCaps,
+    WorkerDrain,
+    WorkerJoined,
+    WorkerLeft,
+    WorkerOnline,
+    WorkerSpec,
+    WorkerTasks,
+)
+from .farm import Farm
+from .ledger import Carried, Ledger, QueuedTask, Resting
+from .policy import Policy
+from .records import Task
+from .refusals import Refusals
+from .space import brings
+from .story import Stories, StoryLine
+from .tasks import FileType
+
+__all__ = ["Carried", "Ledger", "QueuedTask", "Resting", "Scheduler", "StoryLine"]
+
+#: ``Settings.policy`` → what makes it.
+policies: Final[dict[str, Callable[[Farm], Policy]]] = {"balanced": Balanced}
+
+
+class Scheduler:
+    """Not thread-safe; one owner drives it. ``validate``: check every invariant after every batch (slow, for tests).
+
+    Raises ValueError for settings that name no policy.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, validate: bool = False) -> None:
+        self._farm = Farm(_checked(settings or Settings()))
+        self._farm.policy = policies[self._farm.settings.policy](self._farm)
+        self._refusals = Refusals(self._farm)
+        self._stories = Stories()
+        self._validating = validate
+
+    def handle(self, now: float, *events: Event) -> Plan:
+        """Take in a batch of events and decide, in one pass. ``now`` is in seconds and does not go back.
+
+        Events about workers, paths or tasks that are not known are left aside.
+        """
+        farm = self._farm
+        farm.now = max(farm.now, now)
+        now = farm.now
+        farm.decisions = []
+        for event in events:
+            self._stories.event(now, event)
+            self._take(event, now)
+        sweep = self._run_timers(now)
+        if self._validating:
+            invariants.before_pass(farm)
+        for task in farm.policy.run(now):
+            assert task.worker is not None
+            farm.decisions.append(
+                Assigned(
+                    task.spec, task.worker.id, FileType(brings(task, task.worker)), task.laid, task.reasons
+                )
+            )
+        if sweep:
+            farm.decisions += self._refusals.due(now)
+        if events:
+            self._refusals.plan(now)
+        for decision in farm.decisions:
+            self._stories.decision(now, decision)
+        if self._validating:
+            self.validate()
+        return Plan(tuple(farm.decisions), farm.timers[0][0] if farm.timers else None)
+
+    def _run_timers(self, now: float) -> bool:
+        farm, sweep = self._farm, False
+        while farm.timers and farm.timers[0][0] <= now:
+            _, _, what, ref, kind = heappop(farm.timers)
+            if what == "sweep":
+                sweep = True
+            elif what == "rest":
+                farm.rest_due(ref, kind, now)
+            elif (task := farm.tasks.get(ref)) is not None:
+                farm.retry_due(task, now) if what == "retry" else farm.missing_due(task, now)
+        return sweep
+
+    def _take(self, event: Event, now: float) -> None:
+        farm = self._farm
+        match event:
+            case TaskQueued(task, queued_at):
+                farm.task_queued(task, now, queued_at)
+            case TaskPreparing(task_id):
+                farm.task_preparing(task_id, now)
+            case TaskRunning(task_id):
+                farm.task_running(task_id, now)
+            case TaskEnded(task_id, outcome, error):
+                farm.task_ended(task_id, outcome, error, now)
+                self._over(task_id)
+            case TaskRemoved(task_id):
+                farm.task_removed(task_id, now)
+                self._over(task_id)
+            case TaskRestored(task, worker_id, queued_at, accepted_at):
+                farm.task_restored(task, worker_id, now, queued_at, accepted_at)
+            case SectorHeld(sector, held):
+                farm.sector_held(sector, held)
+            case SettingsChanged(settings):
+                self._change(settings)
+            case FilesDeclared(path_id, sector, types, primary, by):
+                farm.files_declared(path_id, sector, int(types), primary, by, now)
+            case FilesDropped(path_id, sector, types):
+                farm.files_dropped(path_id, sector, int(types), now)
+            case PathAttached(path, available, capacity):
+                farm.path_attached(path, available, capacity, now)
+            case PathReported(path_id, available, error):
+                farm.path_reported(path_id, available, error, now)
+            case PathDetached(path_id):
+                farm.path_detached(path_id, now)
+            case _:
+                self._take_worker(event)
+
+    def _take_worker(self, event: Event) -> None:
+        farm = self._farm
+        match event:
+            case WorkerJoined(worker):
+                farm.worker_joined(worker)
+            case WorkerTasks(worker_id, tasks):
+                farm.worker_tasks(worker_id, tasks)
+            case WorkerCaps(worker_id, caps):
+                farm.worker_caps(worker_id, caps)
+            case WorkerOnline(worker_id, online):
+                farm.worker_online(worker_id, online)
+            case WorkerDrain(worker_id, draining):
+                farm.worker_drain(worker_id, draining)
+            case WorkerLeft(worker_id):
+                farm.worker_left(worker_id)
+            case RestOver(worker_id, task):
+                farm.rest_over(worker_id, task)
+            case _:
+                raise TypeError(f"no event of the scheduler: {event!r}")
+
+    def _over(self, task_id: str) -> None:
+        if task_id not in self._farm.tasks:
+            self._stories.over(task_id)
+
+    def _change(self, settings: Settings) -> None:
+        """New settings: the waiting tasks are planned anew, what is bound stays."""
+        farm = self._farm
+        farm.settings = _checked(settings)
+        waiting = [task for task in farm.tasks.values() if task.waiting]
+        for task in waiting:
+            farm.policy.task_removed(task)
+        for worker in farm.workers.values():
+            worker.pools, worker.specials = [], {}
+        farm.policy = policies[settings.policy](farm)
+        for worker in farm.workers.values():
+            farm.reshaped(worker)
+        for task in sorted(waiting, key=lambda t: t.key):
+            farm.policy.task_removed(task)
+            farm.policy.task_added(task)
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def judge(self, task_id: str, worker_id: str, now: float) -> Refusal | None:
+        """The first reason why the worker does not take this queued task at ``now``; None if it would.
+
+        Raises KeyError for a task or worker that is not known, ValueError for a task that is bound already.
+        """
+        worker = self._farm.workers[worker_id]
+        return judge(self._queued(task_id), worker, now, self._farm.settings.disallow_remote_finalize)
+
+    def explain(self, task_id: str, now: float) -> dict[str, Refusal | None]:
+        """``judge`` for every worker that is known. Raises as ``judge`` does."""
+        task, local = self._queued(task_id), self._farm.settings.disallow_remote_finalize
+        return {w.id: judge(task, w, now, local) for w in self._farm.workers.values() if w.known}
+
+    def _queued(self, task_id: str) -> Task:
+        task = self._farm.tasks[task_id]
+        if task.state != "queued":
+            assert task.worker is not None
+            raise ValueError(f"task {task_id} is on worker {task.worker.id} already")
+        return task
+
+    def queue(self) -> list[QueuedTask]:
+        """The tasks that wait for a worker or for their time, in the order of the queue."""
+        waiting = [task for task in self._farm.tasks.values() if task.state == "queued"]
+        return [ledger.queued(task) for task in sorted(waiting, key=lambda t: t.key)]
+
+    def ledger(self, worker_id: str) -> Ledger | None:
+        """What a worker carries and holds; None if it is not known."""
+        worker = self._farm.workers.get(worker_id)
+        if worker is None:
+            return None
+        held = tuple(sorted(s for s in worker.hold_refs if self._farm.sectors[s].held))
+        return ledger.ledger(worker, held)
+
+    def workers(self) -> list[WorkerSpec]:
+        return [worker.spec for worker in self._farm.workers.values() if worker.known]
+
+    def story(self, task_id: str) -> list[StoryLine]:
+        """A task's life so far (the last 64 lines), also for a while after its end; empty if nothing is known."""
+        return self._stories.of(task_id)
+
+    def validate(self) -> None:
+        """Raises AssertionError that names the invariant that broke."""
+        invariants.check(self._farm)
+
+
+def _checked(settings: Settings) -> Settings:
+    if settings.policy not in policies:
+        raise ValueError(
+            f"policy {settings.policy!r}: the windowed scheduler is not built yet; use {' or '.join(policies)}"
+        )
+    if settings.spread_by not in ("count", "share"):
+        raise ValueError(f"SpreadBy {settings.spread_by!r}: use count or share")
+    return settings
