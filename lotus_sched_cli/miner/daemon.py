@@ -45,6 +45,7 @@ from .dispatch import Dispatch
 from .dispatch.desk import Patience
 from .index import SectorIndex
 from .init import STORE
+from .leftovers import Leftovers
 from .options import MinerRunOptions
 from .sectors import Sectors
 from .specs import Defaults
@@ -233,6 +234,7 @@ class _Start:
 
         async def confirm(worker_id: str) -> None:
             await index.drop_unconfirmed(worker_id)
+            await leftovers.joined(worker_id)
 
         dispatch = Dispatch(
             store,
@@ -252,6 +254,13 @@ class _Start:
             makers=dispatch.desk.makers,
             alerts=self._alerts,
         )
+        leftovers = Leftovers(
+            store,
+            index,
+            lambda sector, types, keep: local.remove(sector, types, keep=keep),
+            dispatch.desk.spawn,
+        )
+        index.judge, dispatch.desk.made = leftovers.judge, leftovers.made
         workers.listen(dispatch, reown=index.reown, moved=index.moved)
         sectors = Sectors(
             store,

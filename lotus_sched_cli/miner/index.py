@@ -9,7 +9,7 @@ declared again by the time it registers is dropped.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -40,6 +40,8 @@ log = get("stores")
 
 #: A path whose last report is older than this takes nothing new.
 SKIPPED_HEARTBEAT: Final = 50.0
+#: Weight of a copy that is to be fetched only if there is no other: they are tried in order of rising weight.
+LAST: Final = 1 << 40
 
 
 class Owners(Protocol):
@@ -51,6 +53,13 @@ class Owners(Protocol):
 class NoOwners:
     def owners(self, path_id: str, netlocs: frozenset[str]) -> frozenset[str]:
         return frozenset()
+
+
+Judge = Callable[[Path, SectorId, FileType], Awaitable[FileType]]
+
+
+async def _all_good(path: Path, sector: SectorId, types: FileType) -> FileType:
+    return FileType.NONE
 
 
 class SectorIndex:
@@ -70,8 +79,10 @@ class SectorIndex:
         self._clock = clock
         self._emit = emit
         self._owners: Owners = owners or NoOwners()
-        self._makers = makers
+        self.makers = makers
         self._alerts = alerts or Alerts()
+        #: Which of newly declared types are leftovers (leftovers.py).
+        self.judge: Judge = _all_good
         self.paths: dict[str, Path] = {}
         #: Tuples, as nearly every sector of ten thousand lies on one path or two.
         self._sectors: dict[SectorId, tuple[Files, ...]] = {}
@@ -242,21 +253,44 @@ class SectorIndex:
         kinds = FileType(types) & ALL_TYPES
         if not kinds:
             return
+        path = self.paths.get(path_id)
         files = self._files(sector, path_id)
         new = kinds & ~files.types
+        if path is not None and path.owners & self.makers(sector):
+            # Just made or fetched there: whatever lay there before is gone.
+            new |= kinds & files.stale
+            files.stale &= ~kinds
+        elif new and not primary and path is not None and path.owners:
+            stale = await self.judge(path, sector, new)
+            if stale:
+                files.types |= stale
+                files.stale |= stale
+                files.confirmed |= stale
+                kinds &= ~stale
+                new &= ~stale
         changed = new | (kinds & ~files.primary if primary else FileType.NONE)
         files.types |= kinds
         files.confirmed |= kinds
+        files.fresh |= new
         if primary:
             files.primary |= kinds
+            files.stale &= ~kinds
         if new:
             files.by = self._maker(path_id, sector) or files.by
         if not changed:
             return
-        if path_id in self.paths:
+        if path is not None:
             self._emit(FilesDeclared(path_id, sector, changed, primary, files.by))
         writes = self._store.writes()
         writes.declare(path_id, sector, changed, primary=primary, by=files.by)
+        await writes.commit()
+
+    async def mark_stale(self, files: Files, sector: SectorId, types: FileType) -> None:
+        """These are no good: the scheduler does not hear of them, whoever fetches tries them last."""
+        files.stale |= types
+        self._emit(FilesDropped(files.path_id, sector, types))
+        writes = self._store.writes()
+        writes.undeclare(files.path_id, sector, types)
         await writes.commit()
 
     async def drop_sector(self, path_id: str, sector: SectorId, types: int) -> None:
@@ -276,6 +310,8 @@ class SectorIndex:
         files.types &= ~types
         files.primary &= ~types
         files.confirmed &= ~types
+        files.stale &= ~types
+        files.fresh &= ~types
         if not files.types:
             self._on_path[path_id].discard(sector)
             rest = tuple(f for f in on if f is not files)
@@ -299,7 +335,7 @@ class SectorIndex:
         return files
 
     def _tell(self, sector: SectorId, files: Files) -> None:
-        for primary, kinds in ((True, files.primary), (False, files.types & ~files.primary)):
+        for primary, kinds in ((True, files.primary), (False, files.types & ~files.primary & ~files.stale)):
             if kinds:
                 self._emit(FilesDeclared(files.path_id, sector, kinds, primary, files.by))
 
@@ -309,7 +345,7 @@ class SectorIndex:
             return None
         if len(path.owners) == 1:
             return next(iter(path.owners))
-        makers = path.owners & self._makers(sector)
+        makers = path.owners & self.makers(sector)
         return next(iter(makers)) if len(makers) == 1 else None
 
     def find(self, sector: SectorId, types: int, size: int, fetch: bool) -> list[SectorStorageInfo]:
@@ -319,11 +355,12 @@ class SectorIndex:
         sources: list[Path] = []
         for files in self._sectors.get(sector, ()):
             path = self.paths.get(files.path_id)
-            matching = files.types & kinds
+            # Who asks with a size wants to work with the files, or with the room: a leftover is neither.
+            matching = files.types & kinds & (~files.stale if size else ALL_TYPES)
             if path is None or not matching:
                 continue
             sources.append(path)
-            weight = path.info.Weight * len(matching.each())
+            weight = LAST if matching & files.stale else path.info.Weight * len(matching.each())
             found.append(located(path, sector, types, weight, bool(files.primary & kinds)))
         random.shuffle(found)
         if not fetch:
@@ -378,6 +415,13 @@ class SectorIndex:
             ]
         return out
 
+    def on(self, sector: SectorId) -> tuple[Files, ...]:
+        """What each path holds of a sector."""
+        return self._sectors.get(sector, ())
+
+    def sectors_on(self, path_id: str) -> tuple[SectorId, ...]:
+        return tuple(self._on_path.get(path_id, ()))
+
     def holders(self, sector: SectorId) -> Mapping[str, Files]:
         """Path id → files; only paths that are known."""
         return {f.path_id: f for f in self._sectors.get(sector, ()) if f.path_id in self.paths}
@@ -386,8 +430,9 @@ class SectorIndex:
         """Which of these types lie somewhere, but on no path of this worker."""
         anywhere = own = FileType.NONE
         for files in self._sectors.get(sector, ()):
-            anywhere |= files.types
+            good = files.types & ~files.stale
+            anywhere |= good
             path = self.paths.get(files.path_id)
             if path is not None and worker_id in path.owners:
-                own |= files.types
+                own |= good
         return types & anywhere & ~own

@@ -30,12 +30,17 @@ class Path:
 
 @dataclass(slots=True)
 class Files:
-    """What one path holds of one sector; ``confirmed`` are the types declared since this process started."""
+    """What one path holds of one sector; ``confirmed`` are the types declared since this process started.
+
+    ``fresh`` are those that were not known before, ``stale`` those that a broken-off PreCommit1 left (leftovers.py).
+    """
 
     path_id: str
     types: FileType = FileType.NONE
     primary: FileType = FileType.NONE
     confirmed: FileType = FileType.NONE
+    fresh: FileType = FileType.NONE
+    stale: FileType = FileType.NONE
     by: str | None = None
 
 

@@ -255,6 +255,22 @@ async def test_a_failed_fetch_is_a_failure_of_the_task(life: Life) -> None:
     assert s.pipeline.done[0][2].endswith("tar file isn't expected")
 
 
+async def test_a_fetch_whose_source_is_away_is_tried_again_and_no_failure(life: Life) -> None:
+    s = await life()
+    maker = await s.worker("maker", P1)
+    taker = await s.worker("taker", P2)
+    await s.declare(maker, 1, FileType.SEALED | FileType.CACHE)
+    row = await s.submit(1, P2, ["AQID"])
+    await s.until(lambda: s.phase(row) == "preparing")
+    text = (
+        "failed to acquire sector {1000 1} from remote (tried []): fetch error: dial tcp: Connection refused"
+    )
+    taker.held.clear()
+    await s.dispatch.returned("ReturnFetch", taker.last, None, CallError(0, text))
+    await s.until(lambda: len(taker.calls) == 2)
+    assert taker.methods == ["Fetch", "Fetch"] and not s.pipeline.done
+
+
 async def test_abort_ends_the_work_and_comes_back_when_it_is_dead(life: Life) -> None:
     s = await life()
     worker = await s.worker("w", C2)

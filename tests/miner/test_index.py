@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import Decl, FsStat, HealthReport, StorageInfo
 from lotus_sched_cli.miner.alerts import Alerts
 from lotus_sched_cli.miner.index import SectorIndex
+from lotus_sched_cli.miner.leftovers import Leftovers, remember
 from lotus_sched_cli.miner.store import Store
 
 SECTOR = SectorId(1000, 500)
@@ -245,3 +248,134 @@ async def test_a_worker_that_came_back_at_another_port_loses_the_old_url(stage: 
     await index.attach(info(host="10.0.0.2:2"), ROOM)
     await index.moved([A], "10.0.0.2:1")
     assert index.info(A).URLs == ["http://10.0.0.2:2/remote"]
+
+
+# -- what a broken-off PreCommit1 leaves -------------------------------------------------------------------------------
+
+
+@dataclass
+class Cleaned:
+    """An index with its judge of leftovers; deletions are noted down."""
+
+    stage: Stage
+    removed: list[tuple[int, FileType, tuple[str, ...]]] = field(default_factory=list)
+    spawned: list[asyncio.Task[None]] = field(default_factory=list)
+    busy: set[str] = field(default_factory=set)
+
+    async def begin(self) -> tuple[SectorIndex, Leftovers]:
+        index = SectorIndex(
+            self.stage.store,
+            clock=lambda: self.stage.now,
+            emit=self.stage.events.append,
+            owners=self.stage.owned,
+            makers=lambda sector: frozenset(self.busy),
+        )
+        await index.restore()
+        leftovers = Leftovers(self.stage.store, index, self._remove, self._spawn)
+        index.judge = leftovers.judge
+        return index, leftovers
+
+    async def _remove(self, sector: SectorId, types: FileType, keep: Iterable[str]) -> None:
+        self.removed.append((sector.number, types, tuple(keep)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        self.spawned.append(asyncio.create_task(work))
+
+    async def done(self) -> None:
+        await asyncio.gather(*self.spawned)
+
+
+async def finished_on(stage: Stage, index: SectorIndex, cleaned: Cleaned, worker: str) -> None:
+    """The sector's PreCommit1 ends well on this worker, whose path is A."""
+    cleaned.busy = {worker}
+    await index.declare(A, SECTOR, 6, False)
+    writes = stage.store.writes()
+    remember(writes, SECTOR, worker)
+    await writes.commit()
+    cleaned.busy = set()
+
+
+@pytest.fixture
+async def two(stage: Stage) -> Cleaned:
+    stage.owned.by_netloc.update({"10.0.0.2:3456": "good", "10.0.0.3:3456": "broken"})
+    return Cleaned(stage)
+
+
+async def test_half_made_files_that_come_to_light_later_are_kept_out_of_the_way(
+    stage: Stage, two: Cleaned
+) -> None:
+    index, leftovers = await two.begin()
+    await index.attach(info(A), ROOM)
+    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    await finished_on(stage, index, two, "good")
+    stage.events.clear()
+    await index.declare(B, SECTOR, 6, False)
+    assert stage.events == [], "the scheduler does not hear of them"
+    assert [s.ID for s in index.find(SECTOR, 2, 2048, False)] == [A]
+    assert [s.ID for s in sorted(index.find(SECTOR, 2, 0, False), key=lambda s: s.Weight)] == [A, B]
+    await leftovers.joined("broken")
+    await two.done()
+    assert two.removed == [(500, FileType.SEALED, (A,)), (500, FileType.CACHE, (A,))]
+
+
+async def test_half_made_files_that_were_known_are_leftovers_once_it_is_done_elsewhere(
+    stage: Stage, two: Cleaned
+) -> None:
+    index, leftovers = await two.begin()
+    await index.attach(info(A), ROOM)
+    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    await index.declare(B, SECTOR, 7, False)
+    await finished_on(stage, index, two, "good")
+    await leftovers.made(SECTOR, "good")
+    await two.done()
+    assert FilesDropped(B, SECTOR, FileType.SEALED | FileType.CACHE) in stage.events
+    assert [r[1] for r in two.removed] == [FileType.SEALED, FileType.CACHE], "the piece there is left alone"
+
+
+async def test_after_a_restart_of_both_they_are_found_out_when_the_worker_registers(
+    stage: Stage, two: Cleaned
+) -> None:
+    index, _ = await two.begin()
+    await index.attach(info(A), ROOM)
+    await finished_on(stage, index, two, "good")
+    stage.owned.by_netloc.clear()
+    index, leftovers = await two.begin()
+    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    await index.declare(B, SECTOR, 6, False)
+    stage.owned.by_netloc.update({"10.0.0.2:3456": "good", "10.0.0.3:3456": "broken"})
+    index.reown()
+    await leftovers.joined("broken")
+    await two.done()
+    assert [r[1] for r in two.removed] == [FileType.SEALED, FileType.CACHE]
+
+
+async def test_a_good_copy_is_never_a_leftover(stage: Stage, two: Cleaned) -> None:
+    index, leftovers = await two.begin()
+    await index.attach(info(A), ROOM)
+    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    await finished_on(stage, index, two, "good")
+    await index.drop_sector(A, SECTOR, 6)
+    await index.declare(B, SECTOR, 6, False)
+    assert index.find(SECTOR, 2, 2048, False), "it is the only copy"
+    await index.declare(A, SECTOR, 6, False)
+    assert len(index.find(SECTOR, 2, 2048, False)) == 2, "the maker's own copy, declared late"
+    other = SectorId(1000, 501)
+    await index.declare(A, other, 6, False)
+    two.busy = {"broken"}
+    await index.declare(B, other, 6, True)
+    await leftovers.joined("broken")
+    await two.done()
+    assert two.removed == []
+
+
+async def test_a_new_attempt_on_the_same_worker_makes_its_files_good_again(
+    stage: Stage, two: Cleaned
+) -> None:
+    index, _ = await two.begin()
+    await index.attach(info(A), ROOM)
+    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    await finished_on(stage, index, two, "good")
+    await index.declare(B, SECTOR, 6, False)
+    two.busy = {"broken"}
+    await index.declare(B, SECTOR, 6, False)
+    assert len(index.find(SECTOR, 2, 2048, False)) == 2

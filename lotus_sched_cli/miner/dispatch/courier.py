@@ -24,7 +24,7 @@ from lotus_sched_cli.miner.workers import Worker
 
 from .desk import Desk, Part
 from .flight import Flight
-from .wire import fetch_kind
+from .wire import fetch_kind, source_away
 
 log = get("advmgr")
 
@@ -120,7 +120,7 @@ class Couriers:
             desk.post(TaskPreparing(row.id))
         error = await flight.fetched
         if error is not None:
-            raise Over(error)
+            raise Over(error, Outcome.AGAIN if source_away(error) else None)
 
     async def _main(self, flight: Flight) -> None:
         desk, row = self._desk, flight.row

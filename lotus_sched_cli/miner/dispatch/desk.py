@@ -11,11 +11,12 @@ from typing import Any, Literal
 import msgspec
 
 from lotus_sched_cli.core.events import Event, Outcome, TaskEnded, TaskQueued
-from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.core.tasks import SectorId, TaskType
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import CallError
 from lotus_sched_cli.miner.clock import Clock
+from lotus_sched_cli.miner.leftovers import remember
 from lotus_sched_cli.miner.locks import SectorLockTable
 from lotus_sched_cli.miner.records import UNBOUND, Phase
 from lotus_sched_cli.miner.store import Store
@@ -59,6 +60,8 @@ class Desk:
         self._post = post
         self.patience = patience
         self.pipeline: Pipeline
+        #: Called when a PreCommit1 is done, with the worker that did it.
+        self.made: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
         self.flights: dict[str, Flight] = {}
         self.by_sector: dict[SectorId, tuple[Flight, ...]] = {}
         self.by_worker: dict[str, set[Flight]] = defaultdict(set)
@@ -226,6 +229,8 @@ class Desk:
             flight.set(phase=Phase.RETURNED, has_result=result is not None)
             if was_bound:
                 self.post(TaskEnded(flight.row.id, outcome, text))
+            if error is None and flight.row.type is TaskType.PRECOMMIT1 and self.made is not None:
+                self.spawn(self.made(flight.sector, flight.row.worker_id or ""), "leftovers")
             self.spawn(self.hand_over(flight, result, error), f"result of {flight.row.type} {flight.sector}")
         flight.settling = None
         done.set_result(None)
@@ -241,6 +246,8 @@ class Desk:
         else:
             body = None if error is None else msgspec.json.encode(error)
             writes.task(flight.row.id, phase=Phase.RETURNED, result=result, error=body)
+            if error is None and flight.row.type is TaskType.PRECOMMIT1 and flight.row.worker_id:
+                remember(writes, flight.sector, flight.row.worker_id)
         await writes.commit()
 
     def _requeued(self, flight: Flight) -> None:

@@ -278,9 +278,9 @@ class Dispatch:
     # -- workers (Fleet) ---------------------------------------------------------------------------------------------
 
     async def worker_joined(self, worker: Worker, *, new_session: bool) -> None:
-        self.post(WorkerJoined(self._workers.spec(worker)))
         if self._confirm is not None:
             await self._confirm(worker.id)
+        self.post(WorkerJoined(self._workers.spec(worker)))
         self.desk.wake(worker.id)
         for flight in list(self.desk.by_worker.get(worker.id, ())):
             if flight.restored and flight.row.call_id is None and not flight.open_call:

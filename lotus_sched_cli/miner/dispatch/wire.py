@@ -42,6 +42,13 @@ def fetch_kind(task: TaskType) -> tuple[PathType, AcquireMode]:
     return path_type, AcquireMode.COPY if task in _COPIES else AcquireMode.MOVE
 
 
+def source_away(error: CallError) -> bool:
+    """Whether a Fetch failed because nobody served the files just then: their worker, or this miner that vouches for
+    the token, was away. That is no failure of the step; real ones must not send a sector back to PreCommit1."""
+    text = error.Message
+    return "from remote" in text and ("onnection refused" in text or "non-200 code: 401" in text)
+
+
 def outcome_of(error: CallError | None) -> Outcome:
     """What the scheduler makes of a Return."""
     if error is None:
