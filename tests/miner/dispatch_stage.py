@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from lotus_sched_cli.core.scheduler import Scheduler
 
 from lotus_sched_cli.core.events import Settings
+from lotus_sched_cli.core.scheduler import Scheduler
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import (
