@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,8 @@ class Stories:
     """Bounded: the last lines of every live task and of the tasks that ended last."""
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[str, deque[StoryLine]] = OrderedDict()
+        #: Lists, as a deque takes 600 bytes and most of ten thousand tasks have one line.
+        self._lines: dict[str, list[StoryLine]] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
 
     def event(self, now: float, event: Event) -> None:
@@ -53,7 +54,9 @@ class Stories:
     def _add(self, task_id: str, now: float, data: Event | Decision) -> None:
         lines = self._lines.get(task_id)
         if lines is None:
-            lines = self._lines[task_id] = deque(maxlen=LINES)
+            lines = self._lines[task_id] = []
+        elif len(lines) >= LINES:
+            del lines[0]
         lines.append(StoryLine(now, type(data).__name__, data))
 
     def over(self, task_id: str) -> None:
