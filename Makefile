@@ -2,13 +2,14 @@
 PY := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help venv demo test quick lint bench lock clean
+.PHONY: help venv demo test quick lint bench proofs lock clean
 
 help:
 	@echo "make demo    a miner and two workers seal four sectors before your eyes (simulated)"
 	@echo "make test    formatting, lint, types, import arrows, all tests"
 	@echo "make quick   the same without the slow tests"
 	@echo "make bench   measure, and write docs/benchmarks.md"
+	@echo "make proofs  build lotus-proofs (Rust; 2 to 4 minutes) and make 2KiB test parameters (7 to 20 minutes), once"
 	@echo "make venv    the environment in .venv, with lotus-miner, lotus-worker and lotus-sched"
 	@echo "make lock    resolve the requirements anew (needs uv)"
 
@@ -32,6 +33,12 @@ lint: venv
 
 bench: venv
 	PYTHONPATH=tests $(PY) -m bench.run --write docs/benchmarks.md
+
+# Parameters made here are for test networks only. Both land in the user's cache folder and are made once.
+PARAMETERS := $(or $(FIL_PROOFS_PARAMETER_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lotus-sched-cli/proof-parameters)
+proofs:
+	@program=$$(sh proofs/build.sh) && mkdir -p "$(PARAMETERS)" && \
+	echo '{"ProofType":5,"Make":true}' | FIL_PROOFS_PARAMETER_CACHE="$(PARAMETERS)" "$$program" params
 
 lock:
 	@command -v uv >/dev/null || { echo "ERROR: make lock needs uv (pip install uv)" >&2; exit 1; }
