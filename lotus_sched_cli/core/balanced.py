@@ -101,6 +101,15 @@ class Balanced:
     def worsened(self, worker: Worker) -> None:
         """Entries are set right when they come to the top."""
 
+    def changes(self) -> tuple[set[int], set[str]]:
+        """What is to be looked at, to be given to ``forget_changes``."""
+        return set(self._dirty_pools), set(self._dirty_workers)
+
+    def forget_changes(self, before: tuple[set[int], set[str]]) -> None:
+        """Moves were taken back: what they stirred up is as it was."""
+        self._dirty_pools = {k: pool for k, pool in self._dirty_pools.items() if k in before[0]}
+        self._dirty_workers = {k: worker for k, worker in self._dirty_workers.items() if k in before[1]}
+
     # -- where a task may go ----------------------------------------------------------------------------------------
 
     def _find_places(self, task: Task) -> None:

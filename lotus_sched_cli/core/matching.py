@@ -92,6 +92,7 @@ class Chains:
             by = seen[by.spec.id]
         before = [(one, one.worker, one.laid, one.reasons) for one in moved]
         targets = [target, *(one.worker for one in moved)]
+        calm = self._policy.changes()
         for one in moved:
             farm.unbind(one)
         done: list[Task] = []
@@ -109,6 +110,7 @@ class Chains:
                 assert worker is not None
                 farm.bind(one, worker, was, farm.now)
                 one.reasons = reasons
+            self._policy.forget_changes(calm)
             return False
         for one, was_on, _, reasons in before:
             assert was_on is not None

@@ -9,18 +9,19 @@ from core.scene import (
     C2,
     CACHE,
     FIN,
+    GIB,
     P1,
     P1_SIZE,
     P2,
     SEALED,
     TIB,
     UNSEALED,
-    GIB,
     Scene,
     caps,
     sector,
     task,
 )
+
 from lotus_sched_cli.core.events import FilesDropped, PathReported, SectorHeld, TaskQueued
 
 P1_OUT = SEALED | CACHE
@@ -38,7 +39,7 @@ def test_no_worker_idles_while_a_job_it_could_do_waits() -> None:
     jobs = [task(n, P1) for n in range(40)] + [task(n, P2) for n in range(100, 130)]
     s.queue(*jobs)
     done = 0
-    while s.where.keys() - {f"x{done}"} and len(s.where) < len(jobs) or s.waiting():
+    while (s.where.keys() - {f"x{done}"} and len(s.where) < len(jobs)) or s.waiting():
         carried = s.carried(P1) + s.carried(P2)
         p1_waits, p2_waits = (any(w.startswith(k) for w in s.waiting()) for k in ("PC1", "PC2"))
         assert not p1_waits or all(carried[w] == 2 for w in p1)
@@ -209,7 +210,7 @@ def test_on_a_small_disk_pieces_stop_before_they_take_a_p1_s_room_and_every_sect
     pledged = [task(n, AP) for n in range(60)]
     s.queue(*pledged)
     used: dict[str, int] = {}
-    left = {n: "AP" for n in range(60)}
+    left = dict.fromkeys(range(60), "AP")
     turns = 0
     while left:
         turns += 1

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from lotus_sched_cli.core.events import Outcome, TaskPreparing, TaskRunning
+from lotus_sched_cli.core.scheduler import StoryLine
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.methods import RETURN_OF
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
@@ -48,9 +49,12 @@ class Over(Exception):
 class Couriers:
     """One asyncio task per flight, from its binding until its worker has accepted it."""
 
-    def __init__(self, desk: Desk, watch_open: Callable[[Flight], None]) -> None:
+    def __init__(
+        self, desk: Desk, watch_open: Callable[[Flight], None], story: Callable[[str], list[StoryLine]]
+    ) -> None:
         self._desk = desk
         self._watch_open = watch_open
+        self._story = story
 
     def start(self, flight: Flight) -> None:
         if flight.courier is None or flight.courier.done():
@@ -65,7 +69,11 @@ class Couriers:
         except Over as over:
             await self._end(flight, over.error, over.outcome, over.elsewhere)
         except Exception as e:
-            log.error(f"{flight.row.type} of sector {flight.sector} broke on its way to a worker", exc=e)
+            log.error(
+                f"{flight.row.type} of sector {flight.sector} broke on its way to a worker",
+                exc=e,
+                story=[f"{line.time:.3f} {line.data}" for line in self._story(flight.row.id)[-10:]],
+            )
             await self._end(flight, CallError(100, f"miner: {e}"), Outcome.AGAIN)
 
     async def _end(

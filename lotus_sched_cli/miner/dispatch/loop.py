@@ -75,7 +75,7 @@ class Dispatch:
             store, workers, self.locks, clock=clock, post=self.post, patience=patience or Patience()
         )
         self._ends = Ends(self.desk)
-        self._couriers = Couriers(self.desk, self._ends.open_call)
+        self._couriers = Couriers(self.desk, self._ends.open_call, scheduler.story)
         self._returns = Returns(self.desk)
         self._to_hand_over: list[Flight] = []
         self._to_cancel: list[Flight] = []
