@@ -243,9 +243,9 @@ class MatchingMachine(RuleBasedStateMachine):
             return False
         if spec.type is C2:
             return True
-        if spec.type is P1 and w.caps.precommit1_hold_max:
-            if len(self._held(worker) - {spec.sector.number}) >= w.caps.precommit1_hold_max:
-                return False
+        hold = w.caps.precommit1_hold_max
+        if spec.type is P1 and hold and len(self._held(worker) - {spec.sector.number}) >= hold:
+            return False
         files = self.files.get(spec.sector.number, {})
         need = UNSEALED if spec.type is P1 else SEALED | CACHE
         everywhere = own = FileType.NONE
