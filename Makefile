@@ -2,10 +2,11 @@
 PY := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help venv demo test quick lint bench proofs lock clean
+.PHONY: help venv demo demo-proofs test quick lint bench proofs lock clean
 
 help:
 	@echo "make demo    a miner and two workers seal four sectors before your eyes (simulated)"
+	@echo "make demo-proofs  the same really sealed and verified, 2KiB sectors (Rust; some 3 minutes after make proofs)"
 	@echo "make test    formatting, lint, types, import arrows, all tests"
 	@echo "make quick   the same without the slow tests"
 	@echo "make bench   measure, and write docs/benchmarks.md"
@@ -18,6 +19,10 @@ venv:
 
 demo: venv
 	@exec $(PY) -m lotus_sched_cli.cli.demo
+
+demo-proofs: venv
+	@sh proofs/build.sh >/dev/null
+	@LOTUS_PROOFS=$$(sh proofs/build.sh --path) exec $(PY) -m lotus_sched_cli.cli.demo.proofs
 
 test: lint
 	$(PY) -m pytest $(PYTEST_ARGS)

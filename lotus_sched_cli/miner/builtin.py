@@ -12,9 +12,9 @@ from typing import Final
 
 from lotus_sched_cli.core.tasks import ALWAYS_OFFERED, TaskType
 from lotus_sched_cli.lotus.rpc.client import Caller
+from lotus_sched_cli.sealers.base import Sealer
 from lotus_sched_cli.sealers.simconfig import SimConfig, load
 from lotus_sched_cli.sealers.simspace import SimSpace
-from lotus_sched_cli.sealers.simulated import SimulatedSealer
 from lotus_sched_cli.storage.fsstat import SpaceModel
 from lotus_sched_cli.storage.store import Store
 from lotus_sched_cli.worker.gpus import Gpu
@@ -60,12 +60,11 @@ def make(
     miner: Caller,
     store: Store,
     config: Config,
-    settings: SimConfig,
+    sealer: Sealer,
     gpus: tuple[Gpu, ...],
     environ: Mapping[str, str],
 ) -> LocalWorker:
     """The worker; registering it is the registry's business (``add_builtin``)."""
-    sealer = SimulatedSealer(settings)
     return LocalWorker(
         miner=miner,
         store=store,

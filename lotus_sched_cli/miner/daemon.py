@@ -25,8 +25,12 @@ from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.repo import Repo, RepoError
 from lotus_sched_cli.lotus.rpc.client import LocalCaller
 from lotus_sched_cli.lotus.rpc.server import RpcServer
+from lotus_sched_cli.sealers import child, prover
+from lotus_sched_cli.sealers.base import Sealer
+from lotus_sched_cli.sealers.proofs import ProofsSealer
 from lotus_sched_cli.sealers.simconfig import SimConfig
-from lotus_sched_cli.sealers.verify import StandInVerifier
+from lotus_sched_cli.sealers.simulated import SimulatedSealer
+from lotus_sched_cli.sealers.verify import RealVerifier, StandInVerifier
 from lotus_sched_cli.storage import serve
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.index import RpcIndex
@@ -133,6 +137,8 @@ class _Start:
         if not self._options.enable_gpu_proving:
             os.environ["BELLMAN_NO_GPU"] = "true"
         settings = builtin.sim_config(repo.path)
+        if left := await asyncio.to_thread(child.end_leftovers, repo.path):
+            log.warn(f"ended {left} sealing processes that an earlier run of this miner had left")
         store = await self._open_store()
         stack.push_async_callback(store.close)
         facts = await self._facts(store)
@@ -141,7 +147,8 @@ class _Start:
         if cards.warning:
             logs.get("advmgr").warn(cards.warning)
         logs.get("advmgr").info("Detected GPU devices.", count=len(cards.gpus))
-        local = builtin.make(LocalCaller(server), miner.local, config, settings, cards.gpus, self._environ)
+        sealer = self._sealer(miner.chain.proofs, settings)
+        local = builtin.make(LocalCaller(server), miner.local, config, sealer, cards.gpus, self._environ)
         stack.push_async_callback(local.close)
         await miner.workers.restore()
         await miner.index.restore()
@@ -162,6 +169,13 @@ class _Start:
             f"starting up miner {facts.address}, simulated chain, proofs: {miner.chain.proofs}, "
             f"API at {address.multiaddr}"
         )
+
+    def _sealer(self, proofs: str, settings: SimConfig) -> Sealer:
+        """The built-in worker's: what it makes must be what the chain takes."""
+        if proofs != "real":
+            return SimulatedSealer(settings)
+        program = prover.need(self._environ, "a chain that verifies real proofs")
+        return ProofsSealer(program, self._environ, repo=self._repo.path)
 
     async def _open_store(self) -> Store:
         try:
@@ -201,7 +215,10 @@ class _Start:
         config, clock = self._config, self._clock
         proof = seal_proof(facts.sector_size)
         try:
-            chain = await Chain.open(store, _chain_settings(config), StandInVerifier(), clock)
+            real = await store.meta("chain.proofs") == "real"
+            program = prover.need(self._environ, "a chain that verifies real proofs") if real else None
+            verifier = StandInVerifier() if program is None else RealVerifier(program, self._environ)
+            chain = await Chain.open(store, _chain_settings(config), verifier, clock)
         except ValueError as e:
             raise UserError(f"{self._repo.path / STORE}: {e}") from e
         dialer = Dialer(auth.sign(facts.secret, ["admin"]))

@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from lotus_sched_cli.lotus import logs
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.repo import MARKER, Repo, RepoError
 from lotus_sched_cli.lotus.types import StorageConfig, StorageLocalPath
+from lotus_sched_cli.sealers import prover
 from lotus_sched_cli.storage import meta
 from lotus_sched_cli.storage.errors import StorageError
 
@@ -44,7 +46,7 @@ def init(options: MinerInitOptions) -> None:
     shown = options.repo_text or str(target)
     actor = parse_actor(options.actor)
     size = parse_sector_size(options.sector_size)
-    proofs = choose_proofs(options.proofs)
+    proofs = choose_proofs(options.proofs, os.environ if options.environ is None else options.environ)
     _check_first(options.first_sector)
     _check_target(target, shown)
     log.info("Initializing lotus miner")
@@ -84,14 +86,14 @@ def parse_sector_size(text: str) -> int:
     )
 
 
-def choose_proofs(text: str | None) -> str:
-    """What the chain takes as proof. Raises UserError."""
+def choose_proofs(text: str | None, environ: Mapping[str, str]) -> str:
+    """What the chain takes as proof: what was asked for, else real where the prover is found. Raises UserError."""
     if text is None:
-        return "stand-in"
+        return "real" if prover.find(environ) is not None else "stand-in"
     if text not in PROOFS:
         raise UserError(f'invalid value "{text}" for --proofs: give {" or ".join(PROOFS)}')
     if text == "real":
-        raise UserError("--proofs real is not part of this version yet; use --proofs stand-in")
+        prover.need(environ, "--proofs real")
     return text
 
 

@@ -6,7 +6,7 @@ ends them before it lets the cancellation through. Nothing here knows of calls, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,13 +29,26 @@ class SealError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a task's process took so far: seconds of clock, of processors, and its largest resident memory in bytes."""
+
+    seconds: float
+    cpu_seconds: float
+    max_rss: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One running task. ``gpu`` is NVML's index of the card that the worker chose for it, None where it has none."""
+    """One running task. ``gpu`` is NVML's index of the card that the worker chose for it, None where it has none.
+
+    ``report`` hears now and then, and at the end, what the task's process took; a sealer without one never calls it.
+    """
 
     call: str
     task: TaskType
     sector: SectorRef
     gpu: int | None = None
+    report: Callable[[Usage], None] | None = None
 
 
 class Sealer(Protocol):

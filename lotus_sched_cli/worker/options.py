@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-#: Values of ``--sealer``; ``proofs`` and ``external`` are known by name and refused until they exist.
+#: Values of ``--sealer``; ``auto`` is proofs where its program is found, else simulated on a simulated chain.
 SEALERS: Final = ("auto", "simulated", "proofs", "external")
 
 
@@ -61,7 +61,7 @@ class RunOptions:
     forcep2fromlocalp1: bool | None = None
 
     sealer: str = "auto"
-    #: ``--sealer-config FILE``; None: ``simulated.toml`` in the worker's repo where there is one.
+    #: ``--sealer-config FILE``; None: the sealer's ``….toml`` in the worker's repo where there is one.
     sealer_config: Path | None = None
 
     #: The environment that counts (MINER_API_INFO, LOTUS_WORKER_…, PC1_…, CUDA_VISIBLE_DEVICES); None: the process's.

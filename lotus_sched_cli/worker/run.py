@@ -15,13 +15,15 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from lotus_sched_cli.core.proofs import space
+from lotus_sched_cli.core.proofs import GIB, MIB, space
 from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus import apiinfo, logs, methods, units
 from lotus_sched_cli.lotus.errors import UserError
+from lotus_sched_cli.lotus.extras import ChainFacts
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.server import RpcServer
 from lotus_sched_cli.lotus.types import MINER_API_VERSION, APIVersion
+from lotus_sched_cli.sealers import child
 from lotus_sched_cli.sealers.base import Sealer
 from lotus_sched_cli.storage import serve
 from lotus_sched_cli.storage.errors import StorageError
@@ -32,7 +34,7 @@ from . import gpus, listen, repo, resources
 from .api import WorkerAPI
 from .calls import DiskCalls
 from .caps import resolve
-from .choice import SETTINGS, choose_sealer
+from .choice import SETTINGS, Prepared, choose_sealer, prepare
 from .connection import MinerConnection, finder, first_cause
 from .listen import Endpoint
 from .options import RunOptions
@@ -54,6 +56,8 @@ _advmgr: Final = logs.get("advmgr")
 
 #: Soft limit of open files that Lotus demands.
 WANTED_FILES: Final = 100_000
+#: Sectors up to this many bytes are those of test networks.
+TEST_SIZE: Final = 512 * MIB
 #: Seconds between a ``Shutdown`` and the end of the server, so that the miner hears of it.
 LINGER: Final = 20.0
 
@@ -62,13 +66,15 @@ async def run(options: RunOptions) -> None:
     """Run until SIGINT, SIGTERM, SIGHUP or ``Shutdown``. Raises ``lotus.errors.UserError`` for a start that fails."""
     environ = dict(os.environ if options.environ is None else options.environ)
     _check(options)
+    environ = resources.unsized_data_cid(environ)
+    prepared = prepare(options, environ)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         log.info("Starting lotus worker")
         miner = MinerConnection(finder(options.miner_api_url, options.miner_repo, environ))
         stack.push_async_callback(miner.close)
         await unless_stopped(_connect(miner), stop)
-        start = _Start(options, resources.unsized_data_cid(environ), miner, stop)
+        start = _Start(options, environ, miner, stop, prepared)
         await unless_stopped(_patiently(start.ask, miner), stop)
         await start.serve(stack)
     log.warn("Graceful shutdown successful")
@@ -89,9 +95,15 @@ class _Start:
     """One start, step by step; each step needs what the one before has learnt."""
 
     def __init__(
-        self, options: RunOptions, environ: dict[str, str], miner: MinerConnection, stop: asyncio.Event
+        self,
+        options: RunOptions,
+        environ: dict[str, str],
+        miner: MinerConnection,
+        stop: asyncio.Event,
+        prepared: Prepared,
     ) -> None:
         self._options = options
+        self._prepared = prepared
         self._environ = environ
         self._miner = miner
         self._stop = stop
@@ -110,27 +122,40 @@ class _Start:
         options = self._options
         self._size = size
         self._stock = SIMULATED not in version.Version
-        self._chosen = choose_sealer(options, version.Version, self._miner.info.address, size)
+        chain = "" if self._stock else await self._proofs_of_chain()
+        self._chosen = choose_sealer(
+            options, version.Version, self._miner.info.address, size, self._environ, self._prepared, chain
+        )
         self._caps = resolve(options, self._environ, size).caps
         choice = choose(options, self._caps, self._chosen.sealer.tasks(), self._chosen.sealer.name)
         self._tasks = choice.tasks
         for note in (*choice.notes, self._chosen.note):
             if note:
                 log.warn(note)
-        _check_files(self._chosen.sealer)
+        _check_files(self._chosen.sealer, size)
         if not options.enable_gpu_proving:
-            os.environ["BELLMAN_NO_GPU"] = "true"
+            os.environ["BELLMAN_NO_GPU"] = self._environ["BELLMAN_NO_GPU"] = "true"
         cards = await asyncio.to_thread(gpus.detect, self._environ)
         if cards.warning:
             log.warn(cards.warning)
         _advmgr.info("Detected GPU devices.", count=len(cards.gpus))
         self._cards = cards.gpus
 
+    async def _proofs_of_chain(self) -> str:
+        """What the simulated chain takes as proof; empty where the miner does not say."""
+        try:
+            told = await self._miner.call("SimulatedChain", result=ChainFacts)
+        except RpcError:
+            return ""
+        return str(told.Proofs)
+
     async def serve(self, stack: AsyncExitStack) -> None:
         """Open the repo and its paths, answer, register; returns when this worker is to end."""
         options, miner = self._options, self._miner
         own = repo.open_repo(options.worker_repo, local_storage=not options.no_local_storage)
         stack.callback(own.repo.release)
+        if left := await asyncio.to_thread(child.end_leftovers, own.repo.path):
+            log.warn(f"ended {left} sealing processes that an earlier run of this worker had left")
         profile = Profile(
             name=options.name or socket.gethostname(),
             id=own.id,
@@ -306,8 +331,8 @@ async def _open_paths(store: Store, own: WorkerRepo, miner: MinerConnection) -> 
         raise UserError(f"telling the miner of this worker's paths: {why}{hint}") from why
 
 
-def _check_files(sealer: Sealer) -> None:
-    """Go raises the soft limit to the hard one at start, so the hard one decides."""
+def _check_files(sealer: Sealer, sector_size: int) -> None:
+    """Go raises the soft limit to the hard one at start, so the hard one decides. Test networks get a warning only."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = WANTED_FILES if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -317,9 +342,9 @@ def _check_files(sealer: Sealer) -> None:
     if soft == resource.RLIM_INFINITY or soft >= WANTED_FILES:
         return
     text = f"soft file descriptor limit (ulimit -n) too low, want {WANTED_FILES}, current {soft}"
-    if not sealer.simulated:
+    if not sealer.simulated and sector_size > TEST_SIZE:
         raise UserError(f"{text}; raise it (LimitNOFILE= of a systemd unit) and start again")
-    log.warn(f"{text}; real sealing would refuse to start")
+    log.warn(f"{text}; real sealing of {units.size_str(32 * GIB)} sectors would refuse to start")
 
 
 @contextlib.asynccontextmanager

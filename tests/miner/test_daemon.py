@@ -40,7 +40,7 @@ QUICK = "speed = 1.0\njitter = 0.0\n[durations]\n" + "".join(
 
 async def repo(tmp_path: Path, config: str = FAST) -> Path:
     path = tmp_path / "miner"
-    await asyncio.to_thread(init, MinerInitOptions(miner_repo=path, sector_size="2KiB"))
+    await asyncio.to_thread(init, MinerInitOptions(miner_repo=path, sector_size="2KiB", environ={}))
     (path / "config.toml").write_text(config)
     return path
 

@@ -16,7 +16,8 @@ from lotus_sched_cli.miner.store import Store
 
 
 def make(tmp_path: Path, **more: object) -> Path:
-    init(MinerInitOptions(miner_repo=tmp_path / "miner", repo_text="~/.lotusminer", **more))  # type: ignore[arg-type]
+    given = {"miner_repo": tmp_path / "miner", "repo_text": "~/.lotusminer", "environ": {}} | more
+    init(MinerInitOptions(**given))  # type: ignore[arg-type]
     return tmp_path / "miner"
 
 
@@ -81,6 +82,23 @@ def test_a_wrong_flag_is_one_line_and_leaves_nothing(
         make(tmp_path, **more)
     assert said in refused.value.text and "\n" not in refused.value.text
     assert not list(tmp_path.iterdir())
+
+
+def test_a_chain_verifies_really_where_the_prover_is_found_and_nowhere_else(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"--proofs real needs the program lotus-proofs.*make proofs"
+    ) as refused:
+        make(tmp_path, proofs="real")
+    assert "\n" not in refused.value.text and not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match=r"LOTUS_PROOFS=.*no program"):
+        make(tmp_path, environ={"LOTUS_PROOFS": str(tmp_path)})
+    program = tmp_path / "lotus-proofs"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    by_path = make(tmp_path, environ={"PATH": str(tmp_path)})
+    assert asyncio.run(metas(by_path, "chain.proofs")) == ["real"]
+    chosen = make(tmp_path, miner_repo=tmp_path / "two", proofs="stand-in", environ={"PATH": str(tmp_path)})
+    assert chosen.exists() and asyncio.run(metas(tmp_path / "two", "chain.proofs")) == ["stand-in"]
 
 
 def test_a_failure_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

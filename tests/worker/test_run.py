@@ -385,11 +385,25 @@ async def test_settings_caps_and_flags_that_cannot_be(farm: Farm) -> None:
     assert "speed = 0" in await farm.refused(farm.options(sealer_config=farm.root / "bad.toml"))
     assert "--precommit2max" in await farm.refused(farm.options(precommit2max=-1))
     assert "--sealer" in await farm.refused(farm.options(sealer="magic"))
-    assert "proofs" in await farm.refused(farm.options(sealer="proofs"))
+    text = await farm.refused(farm.options(sealer="proofs", sealer_config=None))
+    assert "--sealer proofs needs the program lotus-proofs" in text and "make proofs" in text
+    (farm.root / "none.toml").write_text("")
+    none = farm.root / "none.toml"
+    assert "no command" in await farm.refused(farm.options(sealer="external", sealer_config=none))
     assert "--external-pc2" in await farm.refused(farm.options(external_pc2="true"))
     assert "--parallel-fetch-limit" in await farm.refused(farm.options(parallel_fetch_limit=0))
     assert "--windowpost" in await farm.refused(farm.options(windowpost=True))
     assert not (farm.root / "w1").exists(), "nothing half-written"
+
+
+@pytest.mark.parametrize("sealer", ["auto", "simulated", "proofs", "external"])
+async def test_wrong_settings_are_told_before_the_miner_is_looked_for(farm: Farm, sealer: str) -> None:
+    (farm.root / "bad.toml").write_text("sped = 1\n")
+    nowhere = {"MINER_API_INFO": "x:/ip4/127.0.0.1/tcp/1/http"}
+    text = await farm.refused(
+        farm.options(sealer=sealer, sealer_config=farm.root / "bad.toml", environ=nowhere)
+    )
+    assert "unknown key sped" in text
 
 
 async def test_paths_that_are_not_there_or_hold_strangers(farm: Farm) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,14 +24,14 @@ LIMIT: Final = 55.0
 PAUSE: Final = 0.2
 
 
-def main() -> int:
+def main(make: Callable[[Path], Farm] = Farm, play: Callable[[Farm], int] | None = None) -> int:
     """Run it; whatever happens, no process stays behind."""
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, interrupt)
     with tempfile.TemporaryDirectory(prefix="lotus-sched-demo-", ignore_cleanup_errors=True) as folder:
-        farm = Farm(Path(folder))
+        farm = make(Path(folder))
         try:
-            return play(farm)
+            return (play or simulated)(farm)
         except KeyboardInterrupt:
             print("\ninterrupted; stopping the miner and the workers", file=sys.stderr)
             return 130
@@ -46,7 +47,7 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def play(farm: Farm) -> int:
+def simulated(farm: Farm) -> int:
     """Start the farm, pledge, watch until the end, tell who did what."""
     began = time.monotonic()
     with screen_for(sys.stdout) as screen:
@@ -63,7 +64,7 @@ def play(farm: Farm) -> int:
     return 0
 
 
-def watch(farm: Farm, screen: Screen, began: float) -> Snapshot:
+def watch(farm: Farm, screen: Screen, began: float, limit: float = LIMIT) -> Snapshot:
     """Look and show until every sector is Proving. Raises CliError when a process ends or time is up."""
     while True:
         farm.check()
@@ -71,9 +72,9 @@ def watch(farm: Farm, screen: Screen, began: float) -> Snapshot:
         screen.update(now)
         if now.done:
             return now
-        if now.seconds > LIMIT:
+        if now.seconds > limit:
             states = ", ".join(f"{number}: {state}" for number, state in now.sectors)
-            raise CliError(f"not finished after {LIMIT:g} s ({states})", farm.tail())
+            raise CliError(f"not finished after {limit:g} s ({states})", farm.tail())
         time.sleep(PAUSE)
 
 

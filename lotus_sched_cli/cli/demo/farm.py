@@ -72,7 +72,7 @@ class Farm:
 
     def start(self) -> None:
         """Up to the moment when both workers are registered. Raises CliError with the log's end."""
-        self.command("miner", "init", "--first-sector", "15")
+        self.command("miner", "init", "--first-sector", "15", "--proofs", "stand-in")
         self.settle()
         config = self.miner_repo / "simulated.toml"
         config.write_text(SIMULATED.format(speed=self.speed))

@@ -13,6 +13,8 @@ from lotus_sched_cli.cli.render.spans import go_table, text_of
 from .watch import Snapshot
 
 STEPS: Final = ("AP", "PC1", "PC2", "C1", "C2", "FIN", "GET")
+#: What was pretended, for the last line.
+SIMULATED: Final = "sealing and chain were simulated"
 Placements = Sequence[tuple[int, str, str]]
 
 
@@ -26,7 +28,7 @@ class Screen(Protocol):
     def say(self, text: str) -> None: ...
     def update(self, now: Snapshot) -> None: ...
     def close(self, last: Snapshot) -> None: ...
-    def summary(self, placements: Placements, seconds: float) -> None: ...
+    def summary(self, placements: Placements, seconds: float, what: str = SIMULATED) -> None: ...
 
 
 def screen_for(out: TextIO) -> Screen:
@@ -53,8 +55,8 @@ def done_by(placements: Placements) -> tuple[list[str], list[list[str]]]:
     return ["Done by", *used], rows
 
 
-def closing_line(seconds: float) -> str:
-    return f"all sectors are Proving after {seconds:.0f} s; sealing and chain were simulated"
+def closing_line(seconds: float, what: str = SIMULATED) -> str:
+    return f"all sectors are Proving after {seconds:.0f} s; {what}"
 
 
 class LineScreen:
@@ -90,10 +92,10 @@ class LineScreen:
     def close(self, last: Snapshot) -> None:
         """Nothing: every line is out."""
 
-    def summary(self, placements: Placements, seconds: float) -> None:
+    def summary(self, placements: Placements, seconds: float, what: str = SIMULATED) -> None:
         self.say("")
         self.out.write(text_of(go_table(*done_by(placements))))
-        self.say(closing_line(seconds))
+        self.say(closing_line(seconds, what))
 
 
 class LiveScreen:
@@ -124,7 +126,7 @@ class LiveScreen:
     def close(self, last: Snapshot) -> None:
         self.update(last)
 
-    def summary(self, placements: Placements, seconds: float) -> None:
+    def summary(self, placements: Placements, seconds: float, what: str = SIMULATED) -> None:
         from lotus_sched_cli.cli.render.rich import new_table
 
         header, rows = done_by(placements)
@@ -133,7 +135,7 @@ class LiveScreen:
             table.add_row(*row)
         self.console.print()
         self.console.print(table)
-        self.console.print(closing_line(seconds), style="green")
+        self.console.print(closing_line(seconds, what), style="green")
 
 
 def picture(now: Snapshot) -> Any:

@@ -1,0 +1,207 @@
+"""One task, one process: started in a session of its own, watched, and dead when this returns.
+
+Started from the event loop's thread, which lives as long as the worker: a parent-death signal counts that thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from lotus_sched_cli.lotus import logs
+
+from .base import Job, SealError, Usage
+from .prover import MARK
+
+log: Final = logs.get("sealer")
+
+#: Seconds between two looks at a running child's memory.
+LOOK: Final = 2.0
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_CHUNK: Final = 1 << 20
+
+
+class Source(Protocol):
+    """What is fed to a child's standard input."""
+
+    async def read(self, n: int = -1) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """``code`` below 0: the signal's number. ``starved``: the kernel killed for want of memory meanwhile."""
+
+    code: int
+    out: bytes
+    usage: Usage
+    starved: bool
+
+
+async def run(
+    job: Job,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    limit: float | None = None,
+    stdin: Source | None = None,
+    line: Callable[[str], Usage | None] = lambda text: None,
+) -> Ended:
+    """Run to its end. ``line`` gets each line of standard error and may answer with the child's own figures.
+
+    Cancelled, or after ``limit`` seconds (SealError): the whole session is killed before this returns.
+    """
+    began, kills = time.monotonic(), _oom_kills()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            env=env,
+            stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as why:
+        raise SealError(f"starting {argv[0]}: {(why.strerror or str(why)).lower()}") from why
+    watch = _Watch(process.pid, began, job)
+    watching = asyncio.create_task(watch.run())
+    try:
+        async with asyncio.timeout(limit):
+            async with asyncio.TaskGroup() as group:
+                out = group.create_task(_all(process.stdout))
+                said = group.create_task(_lines(process.stderr, line))
+                if stdin is not None:
+                    group.create_task(_feed(process.stdin, stdin))
+            code = await process.wait()
+    except TimeoutError:
+        raise SealError(f"{job.task.short} took longer than its limit of {limit:g} s and was ended") from None
+    except ExceptionGroup as group_error:
+        raise group_error.exceptions[0] from None
+    finally:
+        watching.cancel()
+        await _kill(process)
+    usage = said.result() or watch.usage()
+    if job.report is not None:
+        job.report(usage)
+    return Ended(code, out.result(), usage, code == -signal.SIGKILL and _oom_kills() > kills)
+
+
+def end_leftovers(repo: Path) -> int:
+    """Kill what an earlier process of this worker left running; how many that were.
+
+    Children end with their worker by themselves; this makes sure of it.
+    """
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(MARK) == str(repo):
+                found.append(process)
+    for process in found:
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+    psutil.wait_procs(found, timeout=10)
+    return len(found)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """The session's processes and, whatever happens, its leader's end."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    waiting = asyncio.ensure_future(process.wait())
+    cancelled = False
+    while not waiting.done():
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+async def _all(stream: asyncio.StreamReader | None) -> bytes:
+    assert stream is not None
+    return await stream.read()
+
+
+async def _lines(stream: asyncio.StreamReader | None, line: Callable[[str], Usage | None]) -> Usage | None:
+    """Feed each line to ``line``; its last figures."""
+    assert stream is not None
+    usage, rest = None, b""
+    while chunk := await stream.read(_CHUNK):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for raw in whole:
+            usage = line(raw.decode(errors="replace")) or usage
+    if rest:
+        usage = line(rest.decode(errors="replace")) or usage
+    return usage
+
+
+async def _feed(stream: asyncio.StreamWriter | None, source: Source) -> None:
+    """A child that stops reading says itself why."""
+    assert stream is not None
+    try:
+        while True:
+            try:
+                data = await source.read(_CHUNK)
+            except OSError as why:
+                raise SealError(f"reading the piece's data: {why}") from why
+            if not data:
+                break
+            stream.write(data)
+            await stream.drain()
+        stream.close()
+        await stream.wait_closed()
+    except ConnectionError:
+        pass
+
+
+class _Watch:
+    """Looks at a running child from outside: what a killed one took is known from the last look."""
+
+    def __init__(self, pid: int, began: float, job: Job) -> None:
+        self._proc = Path(f"/proc/{pid}")
+        self._began = began
+        self._job = job
+        self._cpu, self._rss = 0.0, 0
+
+    def usage(self) -> Usage:
+        return Usage(time.monotonic() - self._began, self._cpu, self._rss)
+
+    async def run(self) -> None:
+        pause = LOOK / 8
+        while True:
+            await asyncio.sleep(pause)
+            self._look()
+            if self._rss and self._job.report is not None:
+                self._job.report(self.usage())
+            pause = min(LOOK, pause * 2)
+
+    def _look(self) -> None:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            status = (self._proc / "status").read_text()
+            peak = next((s for s in status.splitlines() if s.startswith("VmHWM:")), None)
+            if peak is not None:
+                self._rss = max(self._rss, int(peak.split()[1]) * 1024)
+            fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
+            self._cpu = (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _oom_kills() -> int:
+    """How often the kernel has killed for want of memory since it started."""
+    with contextlib.suppress(OSError, ValueError):
+        for text in Path("/proc/vmstat").read_text().splitlines():
+            if text.startswith("oom_kill "):
+                return int(text.split()[1])
+    return 0

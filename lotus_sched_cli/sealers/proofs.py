@@ -1,0 +1,297 @@
+"""Real sealing: each task is a run of ``lotus-proofs``, a process of its own that a crash ends and nothing else.
+
+Contract of the program: proofs/README.md. Errors are the field's own texts behind the task that failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from lotus_sched_cli.core.proofs import sector_size
+from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus import logs, units
+from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader, Reader
+from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids
+from lotus_sched_cli.storage.errors import StorageError
+from lotus_sched_cli.storage.partial import PartialFile, padded
+
+from . import child, prover
+from .base import Files, Job, SealError, Usage
+from .proofsconfig import ProofsConfig
+from .scratch import folder, given
+
+log: Final = logs.get("sealer")
+
+TASKS: Final = frozenset(
+    {
+        TaskType.DATA_CID,
+        TaskType.ADD_PIECE,
+        TaskType.PRECOMMIT1,
+        TaskType.PRECOMMIT2,
+        TaskType.COMMIT1,
+        TaskType.COMMIT2,
+        TaskType.FINALIZE,
+        TaskType.FINALIZE_UNSEALED,
+        TaskType.UNSEAL,
+        TaskType.FETCH,
+    }
+)
+
+#: The program's exit codes (its contract, 1) that mean more than a failure, and what becomes of them here.
+NO_PARAMETERS, NO_SPACE, INVALID_PROOF, REPLICA_TOUCHED = 3, 4, 5, 6
+_CALL_CODES: Final = {NO_PARAMETERS: 100, NO_SPACE: 102}
+#: The text by which a miner knows that only a new PreCommit1 helps.
+SPOILED: Final = "replica is half encoded"
+#: Folder beside ``sealed`` and ``cache`` of a path, in which unsealing has its labels.
+SCRATCH: Final = "unsealing"
+
+
+class ProofsSealer:
+    """A Sealer by the program. ``environ`` is the worker's environment, read at each task.
+
+    ``repo`` marks its processes, so that the next start of this worker finds what is left of them.
+    """
+
+    name = "proofs"
+    simulated = False
+
+    def __init__(
+        self,
+        program: Path,
+        environ: Mapping[str, str],
+        config: ProofsConfig | None = None,
+        repo: Path | None = None,
+    ) -> None:
+        self.program = program
+        self._environ = environ
+        self.config = config or ProofsConfig()
+        self._repo = repo
+
+    def tasks(self) -> frozenset[TaskType]:
+        return TASKS
+
+    # -- data ---------------------------------------------------------------------------------------------------------
+
+    async def data_cid(self, job: Job, size: int, data: Reader) -> PieceInfo:
+        result = await self._with_data(job, "datacid", {"PieceSize": size}, data)
+        return msgspec.convert(result, PieceInfo)
+
+    async def add_piece(
+        self, job: Job, existing: Sequence[int], size: int, data: Reader, files: Files
+    ) -> PieceInfo:
+        request = self._about(job, files, PieceSizes=list(existing), NewPieceSize=size)
+        return msgspec.convert(await self._with_data(job, "addpiece", request, data), PieceInfo)
+
+    # -- sealing ------------------------------------------------------------------------------------------------------
+
+    async def precommit1(self, job: Job, ticket: bytes, pieces: Sequence[PieceInfo], files: Files) -> bytes:
+        request = self._about(job, files, Ticket=_b64(ticket), Pieces=msgspec.to_builtins(pieces))
+        return await self._put_out(job, "precommit1", request)
+
+    async def precommit2(self, job: Job, pc1_out: bytes, files: Files) -> SectorCids:
+        async with folder() as place:
+            file = await given(place / "pc1.json", pc1_out)
+            result = await self._run(job, "precommit2", self._about(job, files, PreCommit1OutFile=file))
+        return msgspec.convert(result, SectorCids)
+
+    async def commit1(
+        self,
+        job: Job,
+        ticket: bytes,
+        seed: bytes,
+        pieces: Sequence[PieceInfo],
+        cids: SectorCids,
+        files: Files,
+    ) -> bytes:
+        request = self._about(
+            job,
+            files,
+            Ticket=_b64(ticket),
+            Seed=_b64(seed),
+            Pieces=msgspec.to_builtins(pieces),
+            Cids=msgspec.to_builtins(cids),
+        )
+        return await self._put_out(job, "commit1", request)
+
+    async def commit2(self, job: Job, c1_out: bytes) -> bytes:
+        async with folder() as place:
+            file = await given(place / "c1.json", c1_out)
+            result = await self._run(
+                job, "commit2", {"Sector": msgspec.to_builtins(job.sector), "Commit1OutFile": file}
+            )
+        return base64.b64decode(result["Proof"])
+
+    async def finalize(self, job: Job, files: Files) -> None:
+        await self._run(job, "finalize", self._about(job, files))
+
+    # -- unsealed data ------------------------------------------------------------------------------------------------
+
+    async def release_unsealed(self, job: Job, keep: Sequence[Range], files: Files) -> None:
+        """The program has no part in it: holes are punched into the file."""
+        await asyncio.to_thread(_release, files[FileType.UNSEALED], sector_size(job.sector.ProofType), keep)
+
+    async def unseal(
+        self, job: Job, offset: int, size: int, ticket: bytes, comm_d: Cid, files: Files
+    ) -> None:
+        # Into an unsealed file go whole blocks; a reader of this piece gets more than it asked for, never less.
+        first, end = offset // 127 * 127, -(-(offset + size) // 127) * 127
+        scratch = files[FileType.UNSEALED].parent.parent / SCRATCH
+        try:
+            await asyncio.to_thread(scratch.mkdir, exist_ok=True)
+        except OSError as why:
+            raise SealError(f"making {scratch}: {(why.strerror or str(why)).lower()}") from why
+        request = self._about(
+            job,
+            files,
+            Offset=first,
+            Size=end - first,
+            Ticket=_b64(ticket),
+            CommD=msgspec.to_builtins(comm_d),
+            Scratch=str(scratch),
+        )
+        await self._run(job, "unseal-range", request)
+
+    # -- running the program ------------------------------------------------------------------------------------------
+
+    def _about(self, job: Job, files: Files, **members: object) -> dict[str, Any]:
+        names = {
+            FileType.UNSEALED: "Unsealed",
+            FileType.SEALED: "Sealed",
+            FileType.CACHE: "Cache",
+        }
+        paths = {name: str(files[kind]) for kind, name in names.items() if kind in files}
+        return {"Sector": msgspec.to_builtins(job.sector), "Paths": paths, **members}
+
+    async def _with_data(
+        self, job: Job, command: str, request: dict[str, Any], data: Reader
+    ) -> dict[str, Any]:
+        if isinstance(data, NullReader):
+            zeros = {"Type": "null", "Info": str(data.size)}
+            return await self._run(job, command, request | {"PieceData": zeros})
+        async with folder() as place:
+            told = await given(place / "request.json", json.dumps(request | {"PieceData": "-"}).encode())
+            return await self._run(job, command, None, "--request", told, stdin=data)
+
+    async def _put_out(self, job: Job, command: str, request: dict[str, Any]) -> bytes:
+        """A phase whose output is a document of its own, tens of megabytes for big sectors."""
+        async with folder() as place:
+            file = place / "out.json"
+            await self._run(job, command, request, "--output", str(file))
+            return await asyncio.to_thread(file.read_bytes)
+
+    async def _run(
+        self,
+        job: Job,
+        command: str,
+        request: dict[str, Any] | None,
+        *flags: str,
+        stdin: Reader | None = None,
+    ) -> dict[str, Any]:
+        env = prover.environment(self._environ, _size(job), job.gpu) | dict(self.config.environment)
+        if self._repo is not None:
+            env[prover.MARK] = str(self._repo)
+        argv = [str(self.program), command, "--log", "json", "--parent", str(os.getpid()), *flags]
+        ended = await child.run(
+            job,
+            argv,
+            env=env,
+            limit=self.config.limits.get(job.task),
+            stdin=BytesReader(json.dumps(request).encode()) if request is not None else stdin,
+            line=Lines(f"{job.task.short} of sector {job.sector.ID.Number}"),
+        )
+        log.debug(f"{command} {_took(ended.usage)}", sector=str(job.sector.ID))
+        return _result(job, ended)
+
+
+class Lines:
+    """Takes the program's log into ours; its last line brings what it took."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __call__(self, text: str) -> Usage | None:
+        try:
+            said = json.loads(text)
+            message, level = str(said["msg"]), str(said["level"])
+        except (ValueError, KeyError, TypeError):
+            log.warn(f"{self._what}: {text}")
+            return None
+        if level == "warn":
+            log.warn(f"{self._what}: {message}")
+        elif message not in ("done", "ended"):
+            log.debug(f"{self._what}: {message}")
+        if "max_rss" not in said:
+            return None
+        return Usage(said["seconds"], said["user_seconds"] + said["system_seconds"], said["max_rss"])
+
+
+def _result(job: Job, ended: child.Ended) -> dict[str, Any]:
+    """Its result, or the SealError that its end amounts to."""
+    what = f"{job.task.short}"
+    if ended.code < 0:
+        raise SealError(f"{what} {_killed(ended)}")
+    try:
+        result = json.loads(ended.out)
+        text = "" if ended.code == 0 else str(result["Error"]["Message"])
+    except (ValueError, KeyError, TypeError):
+        raise SealError(f"{what}: {prover.PROGRAM} ended with exit code {ended.code} and no result") from None
+    if ended.code == REPLICA_TOUCHED:
+        text = f"{SPOILED}: {text}"
+    if ended.code:
+        raise SealError(f"{what}: {text}", _CALL_CODES.get(ended.code, 0))
+    found: dict[str, Any] = result
+    return found
+
+
+def _killed(ended: child.Ended) -> str:
+    """How a child ended that a signal ended."""
+    number = -ended.code
+    took = _took(ended.usage)
+    if ended.starved:
+        return (
+            f"was killed by the kernel because memory ran out ({took}); give it more, or fewer tasks at once"
+        )
+    if number == signal.SIGKILL:
+        return f"was killed from outside ({took})"
+    known = number in {s.value for s in signal.Signals}
+    name = signal.Signals(number).name if known else f"signal {number}"
+    hint = {
+        signal.SIGABRT: ": most likely it got no more memory",
+        signal.SIGBUS: ": a file under it was cut, or its disk is full",
+    }
+    return f"crashed with {name}{hint.get(signal.Signals(number), '') if known else ''} ({took})"
+
+
+def _took(usage: Usage) -> str:
+    return f"after {usage.seconds:.1f} s, {units.size_str(usage.max_rss)} of memory at most"
+
+
+def _size(job: Job) -> int:
+    """Bytes of the sector; a DataCid call has none."""
+    return sector_size(job.sector.ProofType)
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _release(file: Path, size: int, keep: Sequence[Range]) -> None:
+    try:
+        spans = sorted((padded(r.Offset), padded(r.Offset + r.Size)) for r in keep)
+        with PartialFile.open(file, size) as data:
+            at = 0
+            for start, end in [*spans, (size, size)]:
+                if start > at:
+                    data.free(at, start - at)
+                at = max(at, end)
+    except StorageError as why:
+        raise SealError(why.text, why.code) from why
