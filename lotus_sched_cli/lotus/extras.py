@@ -25,7 +25,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
 #: Methods of ours: on the worker, on the miner (``Filecoin.`` before each).
 METHODS: Final[dict[str, frozenset[str]]] = {
     "worker": frozenset({"AbortCall"}),
-    "miner": frozenset({"SealingAbortForce", "SealingQueue", "SimulatedChain", "WorkerKnown"}),
+    "miner": frozenset({"SealingAbortForce", "SealingQueue", "SimulatedChain", "TaskUsed", "WorkerKnown"}),
 }
 
 
@@ -72,8 +72,19 @@ class WorkerSched(Struct, frozen=True):
     LastSeen: str = ""
 
 
+class TaskUsage(Struct, frozen=True):
+    """What a task's process took so far (``JobSched.Usage``): seconds of clock, of processors, peak memory in bytes."""
+
+    Seconds: float = 0.0
+    CPUSeconds: float = 0.0
+    MaxRSS: int = 0
+
+
 class JobSched(Struct, frozen=True):
-    """How our scheduler sees a job (``WorkerJob.Sched``): its task, the worker's lasting id, times RFC 3339."""
+    """How our scheduler sees a job (``WorkerJob.Sched``): its task, the worker's lasting id, times RFC 3339.
+
+    ``Usage`` where the sealer runs programs.
+    """
 
     TaskID: str = ""
     WorkerID: str = ""
@@ -81,6 +92,7 @@ class JobSched(Struct, frozen=True):
     Queued: str = ""
     Bound: str = ""
     Attempts: int = 0
+    Usage: TaskUsage | None = None
 
 
 class QueuedJob(Struct, frozen=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from . import extras
-from .extras import ChainFacts, QueuedJob
+from .extras import ChainFacts, QueuedJob, TaskUsage
 from .types import (
     AddressConfig,
     Alert,
@@ -252,6 +252,8 @@ _MINER_OURS: Final = (
     _m("SealingAbortForce", "admin", (_CALL,)),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
     _m("SimulatedChain", "read", (), ChainFacts, "ChainFacts"),
+    # what a call's process took so far; told now and then, and before its Return
+    _m("TaskUsed", "admin", (_CALL, Param(TaskUsage, "TaskUsage"))),
     # whether a worker of this session is registered; asked with the heartbeat, so that a lost registration is renewed
     _m("WorkerKnown", "admin", (_UUID,), bool, "bool"),
 )

@@ -9,15 +9,17 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from lotus_sched_cli.core.tasks import SectorId, TaskType
-from lotus_sched_cli.lotus import logs
+from lotus_sched_cli.lotus import logs, units
+from lotus_sched_cli.lotus.extras import TaskUsage
 from lotus_sched_cli.lotus.rpc.client import Caller
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.streams import Reader
 from lotus_sched_cli.lotus.types import NIL_UUID, CallError, CallID, SectorRef
-from lotus_sched_cli.sealers.base import Job, Sealer, SealError
+from lotus_sched_cli.sealers.base import Job, Sealer, SealError, Usage
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.store import Store
 
@@ -138,7 +140,8 @@ class Worker:
                 ) from why
             raise
         held.stored.set()
-        job = Job(held.id.ID, RETURNS[method].task, sector, self.profile.take_card(RETURNS[method].task))
+        task = RETURNS[method].task
+        job = Job(held.id.ID, task, sector, self.profile.take_card(task), partial(self._used, held))
         held.work = self._start(self._run(held, job, work), f"{method} {sector.ID}")
         return held.id
 
@@ -225,13 +228,32 @@ class Worker:
         returns = RETURNS[held.method].encode(result, error)
         await self._keep(held, returns, what)
         if error is None:
-            log.info(f"finished {what}{simulated}")
+            log.info(f"finished {what}{simulated}{_took(held.usage)}")
         elif error.Message != ABORTED:
             log.error(f"failed {what}{simulated}: {error.Message}")
         else:
             log.warn(f"aborted {what}{simulated}")
         # in a task of its own: an abort waits for the work only
         self._start(self._return(held), f"return {held.method} {held.id}")
+
+    def _used(self, held: _Held, usage: Usage) -> None:
+        """What a task's process took: remembered, and told to a miner of ours, which shows it."""
+        held.usage = usage
+        if not self.stock_miner and not held.telling:
+            held.telling = True
+            self._start(self._tell(held), f"usage {held.id}")
+
+    async def _tell(self, held: _Held) -> None:
+        told = None
+        try:
+            while (usage := held.usage) is not None and usage is not told:
+                message = TaskUsage(usage.seconds, usage.cpu_seconds, usage.max_rss)
+                await self.miner.call("TaskUsed", held.id, message, result=None)
+                told = usage
+        except (RpcError, RpcConnectError) as why:
+            log.debug(f"the miner does not take what {held.id} used: {why}")
+        finally:
+            held.telling = False
 
     async def _keep(self, held: _Held, returns: bytes, what: str) -> None:
         """The result goes to disk before anybody hears of it; a disk that is full now may have room later."""
@@ -320,6 +342,9 @@ class _Held:
         self.work: asyncio.Task[None] | None = None
         self.returns: bytes | None = None
         self.aborted = False
+        self.usage: Usage | None = None
+        #: The miner is being told of it just now.
+        self.telling = False
         #: The work has ended; what is left is keeping and returning its result.
         self.finishing = False
         #: Set when the result has been offered once.
@@ -339,6 +364,14 @@ class _Held:
         await self.stored.wait()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), _SETTLE)
+
+
+def _took(usage: Usage | None) -> str:
+    """For the log: what the task's process took, where it had one."""
+    if usage is None:
+        return ""
+    memory = units.size_str(usage.max_rss)
+    return f"; took {usage.seconds:.2f} s, {usage.cpu_seconds:.2f} s of processors, {memory} of memory"
 
 
 def _key(call: Call) -> _Key:

@@ -13,8 +13,20 @@ STATES: Final = {1: "prepared", 0: "running", -1: "ret-wait", -2: "returned", RE
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """What a job's process took so far: seconds of clock and of processors, peak memory in bytes."""
+
+    seconds: float
+    cpu_seconds: float
+    max_rss: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One row. ``age`` is in seconds, None where the miner does not know since when; ids are whole."""
+    """One row. ``age`` is in seconds, None where the miner does not know since when; ids are whole.
+
+    ``usage`` None: the miner is a stock one, or the worker's sealer runs no programs.
+    """
 
     id: str
     sector: int
@@ -24,6 +36,7 @@ class Job:
     state: str
     start: float | None
     age: float | None
+    usage: Used | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,13 @@ def job_row(session: str, entry: Mapping[str, Any], hostnames: Mapping[str, str]
         state=STATES.get(wait, f"assigned({wait - 1})" if wait > 1 else "running"),
         start=start,
         age=None if start is None else now - start,
+        usage=used(entry),
     )
+
+
+def used(entry: Mapping[str, Any]) -> Used | None:
+    told = (entry.get("Sched") or {}).get("Usage")
+    return None if told is None else Used(told["Seconds"], told["CPUSeconds"], told["MaxRSS"])
 
 
 def queued_row(entry: Mapping[str, Any], now: float) -> Job:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lotus_sched_cli.lotus.extras import QueuedJob
+from lotus_sched_cli.lotus.extras import QueuedJob, TaskUsage
 from lotus_sched_cli.lotus.types import CallID, SchedDiag, WorkerJob, WorkerStats
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.views import diag, jobs, stats
@@ -17,6 +17,11 @@ class SealingAPI:
     async def WorkerKnown(self, session: str) -> bool:
         worker = self._miner.workers.by_session.get(session)
         return worker is not None and worker.registered
+
+    async def TaskUsed(self, call: CallID, usage: TaskUsage) -> None:
+        found = self._miner.dispatch.desk.calls.get(call.ID)
+        if found is not None and found[1] == "main":
+            found[0].usage = usage
 
     async def WorkerStats(self) -> dict[str, WorkerStats]:
         return stats.worker_stats(self._miner)

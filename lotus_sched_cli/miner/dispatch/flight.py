@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
+from lotus_sched_cli.lotus.extras import TaskUsage
 from lotus_sched_cli.lotus.types import CallError
 from lotus_sched_cli.miner.locks import Held
 from lotus_sched_cli.miner.records import Phase, TaskRow
@@ -58,6 +59,8 @@ class Flight:
     lock: Held | None = None
     last_worker: str | None = None
     error: str = ""
+    #: What the task's process took so far, where its worker tells.
+    usage: TaskUsage | None = None
     calls: tuple[str, ...] = ()
     old_calls: tuple[str, ...] = ()
 

@@ -58,6 +58,7 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
             MainTask=row.type.value,
             Queued=units.go_time(row.queued_at),
             Bound=units.go_time(row.bound_at) if row.bound_at else "",
+            Usage=None if fetching else flight.usage,
         ),
     )
 

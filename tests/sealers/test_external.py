@@ -1,0 +1,108 @@
+"""An operator's own commands: Lotus's seven variables for PC2, the same scheme for the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus.errors import UserError
+from lotus_sched_cli.lotus.rpc.streams import BytesReader
+from lotus_sched_cli.lotus.types import SectorID, SectorRef
+from lotus_sched_cli.sealers import poseidon
+from lotus_sched_cli.sealers.base import Job, SealError, Usage
+from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer, load
+
+REF = SectorRef(SectorID(1000, 15), 5)
+
+
+def sealer(**commands: str) -> ExternalSealer:
+    by_short = {task.short: task for task in TaskType}
+    return ExternalSealer(ExternalConfig({by_short[name]: text for name, text in commands.items()}), {})
+
+
+def job(task: TaskType, used: list[Usage] | None = None) -> Job:
+    return Job("call", task, REF, report=None if used is None else used.append)
+
+
+def files(root: Path) -> dict[FileType, Path]:
+    (root / "cache").mkdir(exist_ok=True)
+    kinds = (FileType.UNSEALED, FileType.SEALED, FileType.CACHE)
+    return dict(zip(kinds, (root / "unsealed", root / "sealed", root / "cache"), strict=True))
+
+
+async def test_pc2_gets_lotus_seven_variables_and_its_cids_come_from_the_cache(tmp_path: Path) -> None:
+    make = (
+        f"env > {tmp_path}/env; cd $EXTSEAL_PC2_CACHE; head -c 64 /dev/zero > p_aux; "
+        "head -c 4064 /dev/zero > sc-02-data-tree-d.dat"
+    )
+    cids = await sealer(PC2=make).precommit2(job(TaskType.PRECOMMIT2), b'{"a":1}', files(tmp_path))
+    lines = (tmp_path / "env").read_text().splitlines()
+    env = dict(line.split("=", 1) for line in lines if line.startswith("EXTSEAL"))
+    names = ("SECTOR_NUM", "SECTOR_MINER", "PROOF_TYPE", "SECTOR_SIZE", "CACHE", "SEALED", "PC1OUT")
+    assert set(env) == {f"EXTSEAL_PC2_{name}" for name in names}
+    assert {line.split("=")[0] for line in lines} - set(env) <= {"PWD", "SHLVL", "_", "OLDPWD"}
+    assert env["EXTSEAL_PC2_PC1OUT"] == "eyJhIjoxfQ==" and env["EXTSEAL_PC2_SECTOR_SIZE"] == "2048"
+    assert str(cids.Unsealed).startswith("baga6ea4seaq") and str(cids.Sealed).startswith("bagboea4b5abc")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("exit 3", "external command error: exit status 3"),
+        ("kill -9 $$", "external command error: signal 9"),
+        ("true", "reading p_aux: no such file"),
+        ("head -c 64 /dev/zero > $EXTSEAL_PC2_CACHE/p_aux", "reading sc-02-data-tree-d.dat"),
+        ("printf short > $EXTSEAL_PC2_CACHE/p_aux", "reading p_aux: not two field elements"),
+    ],
+)
+async def test_what_a_command_does_wrong_is_lotus_text(tmp_path: Path, command: str, words: str) -> None:
+    with pytest.raises(SealError, match=words):
+        await sealer(PC2=command).precommit2(job(TaskType.PRECOMMIT2), b"{}", files(tmp_path))
+
+
+async def test_other_tasks_answer_with_json_in_a_file(tmp_path: Path) -> None:
+    piece = '{"Size":128,"PieceCID":{"/":"baga"}}'
+    used: list[Usage] = []
+    adds = sealer(AP=f"cp $EXTSEAL_AP_PIECE {tmp_path}/got; echo '{piece}' > $EXTSEAL_AP_OUT")
+    made = await adds.add_piece(
+        job(TaskType.ADD_PIECE, used), [], 127, BytesReader(b"x" * 127), files(tmp_path)
+    )
+    assert (made.Size, str(made.PieceCID)) == (128, "baga")
+    assert (tmp_path / "got").read_bytes() == b"x" * 127
+    assert used[-1].max_rss > 0, "the command's own memory, once it has ended"
+    proves = sealer(C2='test -s "$EXTSEAL_C2_C1OUT_FILE" && echo \'{"Proof":"AQID"}\' > $EXTSEAL_C2_OUT')
+    assert await proves.commit2(job(TaskType.COMMIT2), b"{}") == b"\x01\x02\x03"
+    with pytest.raises(SealError, match="wrote no EXTSEAL_C2_OUT"):
+        await sealer(C2="true").commit2(job(TaskType.COMMIT2), b"{}")
+    with pytest.raises(SealError, match="is no JSON"):
+        await sealer(C2="echo proof > $EXTSEAL_C2_OUT").commit2(job(TaskType.COMMIT2), b"{}")
+
+
+def test_it_offers_the_commanded_tasks_only() -> None:
+    assert sealer(PC2="true").tasks() == {TaskType.PRECOMMIT2, TaskType.FETCH}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[commands]\nPC9 = 'x'\n", "commands.PC9"),
+        ("[commands]\nPC2 = ''\n", "commands.PC2"),
+        ("[commands]\nPC2 = 1\n", "a text in quotes"),
+        ("rest = 'all'\n[commands]\nPC2 = 'x'\n", "rest = 'all'"),
+        ("[commands]\nPC2 = 'x'\n[limits]\nPC2 = 'soon'\n", "limits.PC2"),
+        ("", "no command"),
+        ("commands = 1\n", "a section"),
+    ],
+)
+def test_wrong_settings_name_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "external.toml").write_text(text)
+    with pytest.raises(UserError, match=words) as why:
+        load(tmp_path / "external.toml")
+    assert str(tmp_path) in why.value.text and "\n" not in why.value.text
+
+
+def test_what_is_no_field_element_has_no_comm_r() -> None:
+    with pytest.raises(ValueError, match="field elements"):
+        poseidon.comm_r(b"\xff" * 32, bytes(32))

@@ -1,0 +1,186 @@
+"""The sealer's processes: ended when cancelled, too slow or orphaned; what killed them is told. A stand-in program plays."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus.types import SectorID, SectorRef
+from lotus_sched_cli.sealers import child, prover
+from lotus_sched_cli.sealers.base import Job, SealError, Usage
+from lotus_sched_cli.sealers.proofs import ProofsSealer
+from lotus_sched_cli.sealers.proofsconfig import ProofsConfig
+
+REF = SectorRef(SectorID(1000, 15), 5)
+#: Says where it is and waits, with a child of its own.
+WAITS = 'sleep 600 & echo $$ > "$HOME/pid"; echo $! > "$HOME/inner"; wait'
+
+
+def sealer(root: Path, script: str, **config: object) -> ProofsSealer:
+    program = root / "lotus-proofs"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    environ = {"PATH": os.environ["PATH"], "HOME": str(root), "LOTUS_API": "secret", "MINER_API_INFO": "t:x"}
+    return ProofsSealer(program, environ, ProofsConfig(**config), root / "repo")  # type: ignore[arg-type]
+
+
+async def finalize(sealer: ProofsSealer, root: Path, gpu: int | None = None) -> None:
+    await sealer.finalize(Job("call", TaskType.FINALIZE, REF, gpu), {FileType.CACHE: root / "cache"})
+
+
+def numbers(root: Path) -> list[int]:
+    """Process ids of the waiting program and its own child, once it has told them."""
+    end = time.monotonic() + 20
+    while not (root / "inner").exists() or not (root / "inner").read_text().strip():
+        assert time.monotonic() < end, "the program did not start"
+        time.sleep(0.01)
+    return [int((root / name).read_text()) for name in ("pid", "inner")]
+
+
+async def pids(root: Path) -> list[psutil.Process]:
+    return [psutil.Process(number) for number in await asyncio.to_thread(numbers, root)]
+
+
+def dead(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=10)[1]
+
+
+async def test_a_cancelled_task_is_dead_when_it_has_ended(tmp_path: Path) -> None:
+    task = asyncio.create_task(finalize(sealer(tmp_path, WAITS), tmp_path))
+    running = await pids(tmp_path)
+    assert os.getsid(running[0].pid) == running[0].pid, "a session of its own"
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not running[0].is_running()
+    assert dead(running)
+
+
+async def test_a_task_over_its_limit_is_ended_and_says_so(tmp_path: Path) -> None:
+    slow = sealer(tmp_path, WAITS, limits={TaskType.FINALIZE: 0.5})
+    task = asyncio.create_task(finalize(slow, tmp_path))
+    running = await pids(tmp_path)
+    with pytest.raises(SealError, match=r"FIN took longer than its limit of 0.5 s and was ended"):
+        await task
+    assert dead(running)
+
+
+async def test_memory_that_ran_out_is_told_from_another_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = sealer(tmp_path, "kill -9 $$")
+    with pytest.raises(SealError, match="FIN was killed from outside"):
+        await finalize(killed, tmp_path)
+    counts = iter([3, 4])
+    monkeypatch.setattr(child, "_oom_kills", lambda: next(counts))
+    with pytest.raises(SealError, match="FIN was killed by the kernel because memory ran out"):
+        await finalize(killed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("kill -BUS $$", "crashed with SIGBUS: a file under it was cut"),
+        ("kill -ABRT $$", "crashed with SIGABRT: most likely it got no more memory"),
+        ("echo nonsense; exit 1", "ended with exit code 1 and no result"),
+        ("exit 0", "ended with exit code 0 and no result"),
+    ],
+)
+async def test_a_program_that_breaks_is_one_line(tmp_path: Path, script: str, words: str) -> None:
+    with pytest.raises(SealError, match=words) as why:
+        await finalize(sealer(tmp_path, script), tmp_path)
+    assert "\n" not in why.value.text
+
+
+@pytest.mark.parametrize(("code", "call_code"), [(1, 0), (2, 0), (3, 100), (4, 102), (5, 0), (6, 0)])
+async def test_exit_codes_become_lotus_codes(tmp_path: Path, code: int, call_code: int) -> None:
+    result = json.dumps({"Error": {"Kind": "k", "Message": "the field's words"}})
+    with pytest.raises(SealError, match="the field's words") as why:
+        await finalize(sealer(tmp_path, f"cat <<'X'\n{result}\nX\nexit {code}"), tmp_path)
+    assert why.value.code == call_code
+
+
+async def test_a_program_that_is_not_there_or_will_not_start(tmp_path: Path) -> None:
+    gone = sealer(tmp_path, "exit 0")
+    gone.program.unlink()
+    with pytest.raises(SealError, match="no such file"):
+        await finalize(gone, tmp_path)
+
+
+async def test_a_child_gets_one_card_its_lock_and_none_of_our_secrets(tmp_path: Path) -> None:
+    shows = sealer(tmp_path, 'env > "$HOME/env"; echo "{}"', environment={"RAYON_NUM_THREADS": "1"})
+    await finalize(shows, tmp_path, gpu=2)
+    env = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
+    assert (env["CUDA_VISIBLE_DEVICES"], env["CUDA_DEVICE_ORDER"]) == ("2", "PCI_BUS_ID")
+    assert env["BELLPERSON_GPUS_PER_LOCK"] == "1" and env["RAYON_NUM_THREADS"] == "1"
+    assert not {"LOTUS_API", "MINER_API_INFO"} & env.keys()
+    await finalize(shows, tmp_path)
+    assert "CUDA_VISIBLE_DEVICES" not in (tmp_path / "env").read_text()
+
+
+async def test_what_a_running_child_takes_is_reported_from_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "LOOK", 0.08)
+    told: list[Usage] = []
+    seen = asyncio.Event()
+
+    def report(usage: Usage) -> None:
+        told.append(usage)
+        seen.set()
+
+    job = Job("call", TaskType.FINALIZE, REF, report=report)
+    task = asyncio.create_task(sealer(tmp_path, WAITS).finalize(job, {FileType.CACHE: tmp_path / "cache"}))
+    await asyncio.wait_for(seen.wait(), 20)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert told[0].max_rss > 100_000 and told[0].seconds > 0
+
+
+def test_leftovers_are_ended_by_their_mark_and_nobody_else_is(tmp_path: Path) -> None:
+    def start(repo: str) -> subprocess.Popen[bytes]:
+        env = {prover.MARK: repo, "PATH": os.environ["PATH"]}
+        return subprocess.Popen(["sleep", "600"], env=env, start_new_session=True)
+
+    ours, other = start(str(tmp_path / "w1")), start(str(tmp_path / "w2"))
+    try:
+        assert child.end_leftovers(tmp_path / "w1") == 1
+        assert not psutil.pid_exists(ours.pid) or ours.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+        assert child.end_leftovers(tmp_path / "w1") == 0
+    finally:
+        other.kill()
+        other.wait(10)
+
+
+EXTERNAL_WORKER = """
+import asyncio, sys
+from pathlib import Path
+from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus.types import SectorID, SectorRef
+from lotus_sched_cli.sealers.base import Job
+from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer
+root = Path(sys.argv[1])
+command = f'sleep 600 & echo $$ > {root}/pid; echo $! > {root}/inner; wait'
+sealer = ExternalSealer(ExternalConfig({TaskType.FINALIZE: command}), {})
+job = Job("call", TaskType.FINALIZE, SectorRef(SectorID(1000, 15), 5))
+asyncio.run(sealer.finalize(job, {FileType.CACHE: root / "cache"}))
+"""
+
+
+def test_kill_9_ends_an_operators_command_and_its_children_at_once(tmp_path: Path) -> None:
+    worker = subprocess.Popen([sys.executable, "-c", EXTERNAL_WORKER, str(tmp_path)])
+    running = [psutil.Process(number) for number in numbers(tmp_path)]
+    worker.kill()
+    worker.wait(10)
+    assert dead(running)
