@@ -18,6 +18,7 @@ PARTS = {
     "rpc_server": "The miner's server",
     "miner_load": "A miner with 100 workers and 10,000 sectors",
     "fetch": "Fetching between workers",
+    "proofs": "Real sealing",
 }
 
 

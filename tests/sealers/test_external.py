@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from proofs.conftest import program_path  # noqa: F401 - a fixture
 
 from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus.errors import UserError
-from lotus_sched_cli.lotus.rpc.streams import BytesReader
+from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader
 from lotus_sched_cli.lotus.types import SectorID, SectorRef
 from lotus_sched_cli.sealers import poseidon
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
 from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer, load
+from lotus_sched_cli.sealers.proofs import ProofsSealer
 
 REF = SectorRef(SectorID(1000, 15), 5)
 
@@ -78,6 +80,28 @@ async def test_other_tasks_answer_with_json_in_a_file(tmp_path: Path) -> None:
         await sealer(C2="true").commit2(job(TaskType.COMMIT2), b"{}")
     with pytest.raises(SealError, match="is no JSON"):
         await sealer(C2="echo proof > $EXTSEAL_C2_OUT").commit2(job(TaskType.COMMIT2), b"{}")
+
+
+async def test_the_worked_example_of_the_docs_does_what_the_library_does(
+    tmp_path: Path,
+    program_path: Path,  # noqa: F811
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/external-sealer.md").read_text()
+    script = tmp_path / "pc2.sh"
+    script.write_text(page.partition("```sh\n")[2].partition("```")[0])
+    script.chmod(0o755)
+    environ = {"PATH": "/usr/bin:/bin", "FIL_PROOFS_PARENT_CACHE": str(tmp_path / "parents")}
+    base = ProofsSealer(program_path, environ)
+    config = ExternalConfig.of_pc2(f"{script} {program_path}")
+    both = ExternalSealer(config, environ, base=base)
+    assert both.tasks() == base.tasks()
+    places = files(tmp_path)
+    piece = await both.add_piece(job(TaskType.ADD_PIECE), [], 2032, NullReader(2032), places)
+    out = await both.precommit1(job(TaskType.PRECOMMIT1), bytes(32), [piece], places)
+    cids = await both.precommit2(job(TaskType.PRECOMMIT2), out, places)
+    assert cids == await base.precommit2(job(TaskType.PRECOMMIT2), out, places)
+    proofs = await both.commit1(job(TaskType.COMMIT1), bytes(32), bytes(32), [piece], cids, places)
+    assert b"vanilla_proofs" in proofs
 
 
 def test_it_offers_the_commanded_tasks_only() -> None:
