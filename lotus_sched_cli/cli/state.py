@@ -54,5 +54,9 @@ class Globals:
 
 
 def expand(path: str) -> Path:
-    """A path as the operator typed it, ``~`` expanded."""
+    """A path as the operator typed it, ``~`` expanded. Raises CliError for an empty one: it would be this folder."""
+    if not path:
+        raise CliError(
+            "a folder's name is empty", "name one with --miner-repo or --worker-repo, . for this one"
+        )
     return Path(path).expanduser()

@@ -23,6 +23,8 @@ __all__ = ["JWT_SECRET", "MARKER", "SCHEMA", "Repo", "RepoError", "default_path"
 
 MARKER: Final = "lotus-sched"
 SCHEMA: Final = 1
+#: What marks a repo, whichever part of it is left (a miner's, a worker's, one whose keys lie elsewhere).
+LOTUS_MADE: Final = ("datastore", "keystore", "storage.json")
 #: Names of Lotus's keys, and the type of the token secret.
 JWT_SECRET: Final = "auth-jwt-private"
 _JWT_TYPE: Final = "jwt-hmac-secret"
@@ -53,8 +55,8 @@ class Repo:
         return (self.path / MARKER).is_file()
 
     def is_lotus_made(self) -> bool:
-        """Whether Lotus itself made it: a ``datastore`` or ``keystore`` without our mark."""
-        return not self.is_ours() and any((self.path / name).exists() for name in ("datastore", "keystore"))
+        """Whether Lotus itself made it: what every repo of Lotus has, without our mark."""
+        return not self.is_ours() and any((self.path / name).exists() for name in LOTUS_MADE)
 
     def exists(self) -> bool:
         """Whether it is initialised, by us or by Lotus."""
@@ -86,7 +88,11 @@ class Repo:
             raise RepoError(
                 f"cannot read {self.path / MARKER}: {error}; restore it or choose another folder with {self.flag}"
             ) from None
-        return mark if isinstance(mark, dict) else {}
+        if not isinstance(mark, dict) or not isinstance(mark.get("schema", 0), int):
+            raise RepoError(
+                f"{self.path / MARKER} is not what this program writes; restore it or choose another folder with {self.flag}"
+            )
+        return mark
 
     def init(self, **more: Any) -> None:
         """Make it, or complete it if it is ours already. Raises RepoError (Lotus's, no right to write, disk full)."""
@@ -121,7 +127,10 @@ class Repo:
         try:
             fd = os.open(self.path / "repo.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise RepoError(f"cannot open {self.path / 'repo.lock'}: {error.strerror}") from None
+            raise RepoError(
+                f"cannot open {self.path / 'repo.lock'}: {error.strerror}; run this as the user that owns the repo, or choose "
+                f"another folder with {self.flag}"
+            ) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

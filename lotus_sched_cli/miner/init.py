@@ -115,6 +115,7 @@ def _check_target(target: Path, shown: str) -> None:
 
 
 def _fill(temp: Path, target: Path, options: MinerInitOptions, actor: int, size: int, proofs: str) -> None:
+    Repo(temp, "miner").init()  # first: its mark says whose the rest is
     (temp / "config.toml").write_text(default_text())
     paths = []
     if not options.no_local_storage:
@@ -122,7 +123,6 @@ def _fill(temp: Path, target: Path, options: MinerInitOptions, actor: int, size:
         paths.append(StorageLocalPath(str(target)))
     listed = StorageConfig(paths or None)
     (temp / "storage.json").write_bytes(msgspec.json.format(msgspec.json.encode(listed), indent=2))
-    Repo(temp, "miner").init()
     asyncio.run(_make_store(temp / STORE, actor, size, proofs, options.first_sector))
 
 

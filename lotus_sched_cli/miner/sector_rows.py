@@ -19,6 +19,7 @@ from lotus_sched_cli.lotus.types import (
 
 from .chain import SectorOnChain
 from .records import LogRow, SectorRow
+from .writer import StoreError
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Sector)
@@ -38,7 +39,13 @@ def to_row(sector: Sector) -> SectorRow:
 
 
 def from_row(row: SectorRow) -> Sector:
-    sector = _decoder.decode(row.body)
+    """Raises StoreError for a record that is none."""
+    try:
+        sector = _decoder.decode(row.body)
+    except ValueError as error:
+        raise StoreError(
+            f"the store is damaged: sector {row.id.number}: {error}; restore it from a backup"
+        ) from error
     # Ten thousand committed capacity sectors have the same piece: one object is enough.
     sector.pieces = _pieces.setdefault(sector.pieces, sector.pieces)
     if sector.pieces and sector.comm_d == sector.pieces[0].cid:

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Engine, Select, create_engine, event, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -87,7 +88,10 @@ class Store:
     async def meta(self, key: str) -> Any:
         """A fact about this miner (a JSON value), None if it was never set."""
         rows = await self._rows(select(schema.meta.c.value).where(schema.meta.c.key == key))
-        return msgspec.json.decode(rows[0][0]) if rows else None
+        try:
+            return msgspec.json.decode(rows[0][0]) if rows else None
+        except ValueError as error:
+            raise StoreError(f"the store is damaged: {key}: {error}; restore it from a backup") from error
 
     async def set_meta(self, key: str, value: Any) -> None:
         writes = self.writes()
@@ -288,8 +292,9 @@ def _migrate(path: Path) -> None:
             from .migrations import upgrade
 
             upgrade(path, at)
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path} cannot be opened as the miner's store: {error}") from error
+    except (sqlite3.Error, SQLAlchemyError, OSError, ValueError) as error:
+        why = getattr(error, "orig", None) or error
+        raise StoreError(f"{path} cannot be opened as the miner's store: {why}") from error
 
 
 def _version(path: Path) -> str | None:

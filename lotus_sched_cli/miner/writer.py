@@ -19,6 +19,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.base import Executable
 
+from lotus_sched_cli.lotus.errors import UserError
+
 #: A statement with its parameters; a list of parameters executes once for each.
 Write = tuple[Executable, Mapping[str, Any] | Sequence[Mapping[str, Any]] | None]
 
@@ -26,7 +28,7 @@ Write = tuple[Executable, Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 MOST = 512
 
 
-class StoreError(Exception):
+class StoreError(UserError):
     """The store could not read or write; the text says what and what to look at."""
 
 

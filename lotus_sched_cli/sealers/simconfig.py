@@ -23,6 +23,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -186,7 +187,7 @@ class _Reader:
         most: float | None = None,
     ) -> float:
         value = raw.get(key, default)
-        good = isinstance(value, int | float) and not isinstance(value, bool) and value == value
+        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if good and above is not None:
             good = value > above
         if good and least is not None:

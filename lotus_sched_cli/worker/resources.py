@@ -43,6 +43,8 @@ FIELDS: Final = {
     "MAX_CONCURRENT": "max_concurrent",
 }
 
+_UNSIGNED: Final = frozenset({"min_memory", "max_memory", "base_min_memory"})
+
 #: The seal proof families that the table covers, by their first number; NI-PoRep has no rows, as in Lotus.
 FAMILIES: Final = (0, 5, 10)
 
@@ -97,7 +99,7 @@ def _overridden(task: TaskType, size: int, needs: Needs, environ: Mapping[str, s
     for part, member in FIELDS.items():
         for name in (f"{task.short}_{SIZE_ENV[size]}_{part}", f"{task.short}_{part}"):
             if name in environ:
-                read = _float if member == "gpu_utilization" else _int
+                read = _float if member == "gpu_utilization" else _uint if member in _UNSIGNED else _int
                 changes[member] = read(environ[name])
                 break
         else:
@@ -120,8 +122,15 @@ def _sdr_threads(environ: Mapping[str, str]) -> int:
 
 
 def _int(text: str) -> int:
-    """As Lotus: a value that is no number counts as 0."""
-    return int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else 0
+    """As Lotus: a value that is no number of Go's ``int`` counts as 0."""
+    value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,19}", text) else 0
+    return value if -(1 << 63) <= value < 1 << 63 else 0
+
+
+def _uint(text: str) -> int:
+    """The same for Go's ``uint64``, which takes no sign."""
+    value = int(text) if re.fullmatch(r"[0-9]{1,20}", text) else 0
+    return value if value < 1 << 64 else 0
 
 
 def _float(text: str) -> float:

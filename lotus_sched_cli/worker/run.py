@@ -65,8 +65,8 @@ LINGER: Final = 20.0
 async def run(options: RunOptions) -> None:
     """Run until SIGINT, SIGTERM, SIGHUP or ``Shutdown``. Raises ``lotus.errors.UserError`` for a start that fails."""
     environ = dict(os.environ if options.environ is None else options.environ)
-    _check(options)
     environ = resources.unsized_data_cid(environ)
+    _check(options, environ)
     prepared = prepare(options, environ)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_signals())
@@ -81,9 +81,11 @@ async def run(options: RunOptions) -> None:
     _main.warn("http: Server closed")
 
 
-def _check(options: RunOptions) -> None:
-    """What is wrong whatever the miner says."""
+def _check(options: RunOptions, environ: dict[str, str]) -> None:
+    """What is wrong whatever the miner says, before it is asked. Raises UserError."""
     listen.parse(options.listen)
+    resolve(options, environ, 32 * GIB)
+    resources.table(environ)
     if options.parallel_fetch_limit < 1:
         raise UserError(
             f'invalid value "{options.parallel_fetch_limit}" for --parallel-fetch-limit: give 1 or more'

@@ -76,6 +76,7 @@ def test_two_dashes_end_the_flags(api: FakeApi, miner: Run) -> None:
         (["sectors", "list", "--states", "proving"], 1, '"proving" is no sector state; did you mean Proving?'),
         (["sectors", "list", "--states", "Proving", "-u"], 1, "only one of --states or --unproven can be specified at once; leave one out"),
         (["run", "--miner-api", "70000"], 1, '--miner-api "70000" is no port; give a number from 0 to 65535'),
+        (["--miner-repo", "", "init"], 1, "a folder's name is empty; name one with --miner-repo or --worker-repo, . for this one"),
         (["init", "--proofs", "none"], 1, '--proofs "none" is unknown; use stand-in or real'),
     ],
 )  # fmt: skip

@@ -34,7 +34,7 @@ def test_a_new_repo_is_marked_as_ours_and_made_only_once(repo: Repo) -> None:
     assert (repo.path / "keystore").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("sign", ["datastore", "keystore"])
+@pytest.mark.parametrize("sign", ["datastore", "keystore", "storage.json"])
 def test_a_repo_that_lotus_made_is_never_written_to(tmp_path: Path, sign: str) -> None:
     (tmp_path / sign).mkdir()
     (tmp_path / "config.toml").write_text("[API]\n")
@@ -57,6 +57,10 @@ def test_a_miner_s_repo_is_no_worker_s_and_a_newer_one_is_left_alone(repo: Repo)
     (repo.path / MARKER).write_text("{")
     with pytest.raises(RepoError, match="cannot read"):
         repo.init()
+    for text in ("[1]", '{"schema":"a"}'):
+        (repo.path / MARKER).write_text(text)
+        with pytest.raises(RepoError, match="is not what this program writes"):
+            repo.init()
 
 
 def test_an_init_that_died_half_way_is_completed(tmp_path: Path) -> None:

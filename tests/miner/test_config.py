@@ -109,6 +109,10 @@ def test_an_unknown_key_is_warned_of_with_the_nearest_one(tmp_path: Path) -> Non
             "[Storage]\nPreCommit1Max = -1\n",
             "Storage.PreCommit1Max = -1: allowed is a whole number from 0 up",
         ),
+        (
+            "[Storage]\nPreCommit1Max = 99999999999999999999\n",
+            "a whole number from 0 up, to 9223372036854775807 at most",
+        ),
         ('[Storage]\nPreCommit1Max = "abc"\n', 'Storage.PreCommit1Max = "abc": allowed is a whole number'),
         ("[Storage]\nAllowCommit = 1\n", "Storage.AllowCommit = 1: allowed is true or false"),
         ("[Storage]\nRetryDelay = 30\n", "Storage.RetryDelay = 30: allowed is a duration with units"),

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from lotus_sched_cli.miner.records import (
     TaskRow,
     WorkerRow,
 )
+from lotus_sched_cli.miner.sector_rows import from_row
 from lotus_sched_cli.miner.store import Store, StoreError
 
 
@@ -212,6 +214,20 @@ async def test_what_is_no_store_is_refused_with_one_line(tmp_path: Path, what: s
     with pytest.raises(StoreError, match=r"miner\.db") as told:
         await Store.open(path)
     assert "\n" not in str(told.value)
+
+
+async def test_damaged_values_are_named_with_the_remedy(store: Store, tmp_path: Path) -> None:
+    writes = store.writes()
+    writes.new_sector(replace(sector(15), body=b"\x00"))
+    writes.meta("actor", 1000)
+    await writes.commit()
+    (row,) = await store.sectors()
+    with pytest.raises(StoreError, match=r"sector 15: .*; restore it from a backup"):
+        from_row(row)
+    with sqlite3.connect(tmp_path / "miner.db") as damage:
+        damage.execute("UPDATE meta SET value = x'ff' WHERE key = 'actor'")
+    with pytest.raises(StoreError, match=r"actor: .*; restore it from a backup"):
+        await store.meta("actor")
 
 
 async def test_a_closed_store_takes_no_writes(tmp_path: Path) -> None:

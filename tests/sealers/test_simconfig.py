@@ -47,6 +47,7 @@ text = "card fell off"
     [
         ("speed = 0", "speed = 0 cannot be; give a number above 0"),
         ("speed = -1.5", "speed = -1.5"),
+        ("speed = inf", "speed = inf cannot be"),
         ('speed = "fast"', "speed = 'fast'"),
         ("jitter = 2", "jitter = 2 cannot be; give a number from 0 to 1"),
         ("seed = -1", "seed = -1"),

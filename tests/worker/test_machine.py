@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lotus_sched_cli.worker.gpus import Gpu
 from lotus_sched_cli.worker.hardware import count_cpus, measure_memory
 from lotus_sched_cli.worker.options import RunOptions
 from lotus_sched_cli.worker.profile import Profile
+from lotus_sched_cli.worker.run import run
 from lotus_sched_cli.worker.tasktypes import choose
 
 
@@ -179,12 +181,28 @@ def test_variables_override_the_table_sized_before_unsized_and_nonsense_is_0() -
         "PC1_MAX_CONCURRENT": "9",
         "C2_MAX_MEMORY": "7",
         "AP_MIN_MEMORY": "4G",
+        "PC2_MIN_MEMORY": "-5",
+        "PC2_MAX_MEMORY": "99999999999999999999",
+        "PC2_MAX_PARALLELISM": "-1",
     }
     table = resources.table(env)
+    needs = table[TaskType.PRECOMMIT2][8]
+    assert (needs.min_memory, needs.max_memory, needs.max_parallelism) == (0, 0, -1)
     assert table[TaskType.PRECOMMIT1][8].max_concurrent == 4
     assert table[TaskType.PRECOMMIT1][5].max_concurrent == 9
     assert {needs.max_memory for needs in table[TaskType.COMMIT2].values()} == {7}
     assert table[TaskType.ADD_PIECE][8].min_memory == 0
+
+
+async def test_what_is_wrong_whatever_the_miner_says_is_said_before_it_is_asked(tmp_path: Path) -> None:
+    nowhere = RunOptions(
+        worker_repo=tmp_path / "w", miner_repo=tmp_path / "no-miner", listen="127.0.0.1:0", environ={}
+    )
+    with pytest.raises(UserError, match=r'"1000001" for --precommit1max'):
+        await run(replace(nowhere, precommit1max=1_000_001))
+    with pytest.raises(UserError, match="LOTUS_WORKER_COMMIT2MAX"):
+        await run(replace(nowhere, environ={"LOTUS_WORKER_COMMIT2MAX": "two"}))
+    assert not (tmp_path / "w").exists()
 
 
 def test_multicore_sdr_needs_more_threads_and_a_bad_number_of_producers_is_lotuss_error() -> None:

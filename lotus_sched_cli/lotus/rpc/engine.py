@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from lotus_sched_cli.lotus import gojson, logs
+from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.methods import MethodSpec, Param, ReaderParam
 
 from .errors import RpcError
@@ -272,6 +273,9 @@ class Engine:
         before = _caller.set(who)
         try:
             return await bound.call(*values)
+        except UserError as error:
+            await _close_readers(bound, values)
+            raise RpcError(1, error.text) from error
         except BaseException:
             await _close_readers(bound, values)
             raise

@@ -24,7 +24,7 @@ MAP: Final = "map"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. ``default`` is written as TOML. ``least`` bounds numbers (and seconds), ``choices`` texts."""
+    """One key. ``default`` is written as TOML. ``live``: a changed value counts without a restart. ``least`` bounds numbers (and seconds), ``choices`` texts."""
 
     section: str
     name: str
@@ -32,6 +32,7 @@ class Key:
     default: str
     doc: tuple[str, ...] = ()
     kept: bool = False
+    live: bool = False
     least: float | None = None
     choices: tuple[str, ...] = ()
 
@@ -59,7 +60,8 @@ def _key(section: str, *row: object) -> Key:
 
 
 _KEPT: Final = {"kept": True}
-_FROM_0: Final = {"least": 0}
+_LIVE: Final = {"live": True}
+_FROM_0: Final = {"least": 0, "live": True}
 
 KEYS: Final[tuple[Key, ...]] = (
     *_section(
@@ -76,15 +78,24 @@ KEYS: Final[tuple[Key, ...]] = (
             '"127.0.0.1:2345"',
             "HOST:PORT at which workers reach this miner's sector files. It is only announced, not bound",
         ),
-        ("Timeout", DURATION, '"30s"', "", _KEPT),
+        ("Timeout", DURATION, '"30s"', "Without effect here: calls have limits of their own", _KEPT),
     ),
     *_section("Backup", ("DisableMetadataLog", BOOL, "true", "Without effect here", _KEPT)),
-    *_section("Logging.SubsystemLevels", ("example-subsystem", MAP, '"INFO"', "")),
+    *_section(
+        "Logging.SubsystemLevels",
+        (
+            "example-subsystem",
+            MAP,
+            '"INFO"',
+            'Level of one logger, as in advmgr = "WARN"; lotus-miner log list names them',
+            _LIVE,
+        ),
+    ),
     *_section(
         "Subsystems",
-        ("EnableMining", BOOL, "true", ""),
-        ("EnableSealing", BOOL, "true", ""),
-        ("EnableSectorStorage", BOOL, "true", ""),
+        ("EnableMining", BOOL, "true", "Only named by lotus-miner info: this miner makes no blocks"),
+        ("EnableSealing", BOOL, "true", "Only named by lotus-miner info: this miner always seals"),
+        ("EnableSectorStorage", BOOL, "true", "Only named by lotus-miner info: this miner always stores"),
         (
             "EnableSectorIndexDB",
             BOOL,
@@ -92,8 +103,8 @@ KEYS: Final[tuple[Key, ...]] = (
             "Without effect here: the index is in this miner's store",
             _KEPT,
         ),
-        ("SealerApiInfo", TEXT, '""', "", _KEPT),
-        ("SectorIndexApiInfo", TEXT, '""', "", _KEPT),
+        ("SealerApiInfo", TEXT, '""', "Address of a separate sealing process. Without effect here", _KEPT),
+        ("SectorIndexApiInfo", TEXT, '""', "Address of a separate sector index. Without effect here", _KEPT),
         (
             "DisableWindowPoSt",
             BOOL,
@@ -151,6 +162,7 @@ KEYS: Final[tuple[Key, ...]] = (
             UINT,
             "0",
             "Most sectors in the works, failed ones included, when one is pledged; 0 for no limit",
+            _LIVE,
         ),
         ("MaxSealingSectorsForDeals", UINT, "0", "The same for sectors with deals", _KEPT),
         ("PreferNewSectorsForDeals", BOOL, "false", "New sectors before upgrades of empty ones", _KEPT),
@@ -168,6 +180,7 @@ KEYS: Final[tuple[Key, ...]] = (
             DURATION,
             '"12960h0m0s"',
             "How long an empty (CC) sector lives, 180 to 1278 days",
+            _LIVE,
         ),
         ("WaitDealsDelay", DURATION, '"6h0m0s"', "How long a sector waits for more deals", _KEPT),
         ("AlwaysKeepUnsealedCopy", BOOL, "true", "Keep the unsealed data of deals", _KEPT),
@@ -191,9 +204,15 @@ KEYS: Final[tuple[Key, ...]] = (
         ("CommitBatchWait", DURATION, '"24h0m0s"', "Without effect here", _KEPT),
         ("CommitBatchSlack", DURATION, '"1h0m0s"', "Without effect here", _KEPT),
         ("MaxSectorProveCommitsSubmittedPerEpoch", UINT, "20", "Commit messages per epoch", _KEPT),
-        ("TerminateBatchMax", UINT, "100", "", _KEPT),
-        ("TerminateBatchMin", UINT, "1", "", _KEPT),
-        ("TerminateBatchWait", DURATION, '"5m0s"', "", _KEPT),
+        ("TerminateBatchMax", UINT, "100", "Most sectors ended by one message. Without effect here", _KEPT),
+        ("TerminateBatchMin", UINT, "1", "Fewest sectors ended by one message. Without effect here", _KEPT),
+        (
+            "TerminateBatchWait",
+            DURATION,
+            '"5m0s"',
+            "Longest wait for more sectors to end. Without effect here",
+            _KEPT,
+        ),
         (
             "UseSyntheticPoRep",
             BOOL,
@@ -233,6 +252,7 @@ KEYS: Final[tuple[Key, ...]] = (
             "experiment-spread-qcount, experiment-spread-tasks, experiment-spread-tasks-qcount,\n"
             "experiment-random. The balanced scheduler (AllowMyScheduler) does not look at it",
             {
+                "live": True,
                 "choices": (
                     "",
                     "utilization",
@@ -241,7 +261,7 @@ KEYS: Final[tuple[Key, ...]] = (
                     "experiment-spread-tasks",
                     "experiment-spread-tasks-qcount",
                     "experiment-random",
-                )
+                ),
             },
         ),
         (
@@ -250,6 +270,7 @@ KEYS: Final[tuple[Key, ...]] = (
             "false",
             "Finalize only on workers that hold both the sealing path and long-term storage.\n"
             "Finished sectors of other workers then stay where they are",
+            _LIVE,
         ),
         (
             "ResourceFiltering",
@@ -262,6 +283,7 @@ KEYS: Final[tuple[Key, ...]] = (
             BOOL,
             "true",
             "Spread work evenly within the caps of each worker. false: the official windowed scheduler",
+            _LIVE,
         ),
         (
             "PreCommit1Max",
@@ -282,7 +304,7 @@ KEYS: Final[tuple[Key, ...]] = (
             TEXT,
             '"count"',
             "count: the worker that carries the fewest goes first. share: the one whose cap is least used",
-            {"choices": ("count", "share")},
+            {"choices": ("count", "share"), "live": True},
         ),
         (
             "RetryDelay",
@@ -302,40 +324,46 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     *_section(
         "Fees",
-        ("MaxPreCommitGasFee", FIL, '"0.025 FIL"', "", _KEPT),
-        ("MaxCommitGasFee", FIL, '"0.05 FIL"', "", _KEPT),
-        ("MaxTerminateGasFee", FIL, '"0.5 FIL"', "", _KEPT),
-        ("MaxWindowPoStGasFee", FIL, '"5 FIL"', "", _KEPT),
-        ("MaxPublishDealsFee", FIL, '"0.05 FIL"', "", _KEPT),
-        ("MaxMarketBalanceAddFee", FIL, '"0.007 FIL"', "", _KEPT),
-        ("MaximizeWindowPoStFeeCap", BOOL, "true", "", _KEPT),
+        (
+            "MaxPreCommitGasFee",
+            FIL,
+            '"0.025 FIL"',
+            "Most gas for one precommit. No key of [Fees] has an effect on a simulated chain",
+            _KEPT,
+        ),
+        ("MaxCommitGasFee", FIL, '"0.05 FIL"', "Most gas for one commit", _KEPT),
+        ("MaxTerminateGasFee", FIL, '"0.5 FIL"', "Most gas for ending sectors", _KEPT),
+        ("MaxWindowPoStGasFee", FIL, '"5 FIL"', "Most gas for a window PoSt", _KEPT),
+        ("MaxPublishDealsFee", FIL, '"0.05 FIL"', "Most gas for publishing deals", _KEPT),
+        ("MaxMarketBalanceAddFee", FIL, '"0.007 FIL"', "Most gas for adding to the market balance", _KEPT),
+        ("MaximizeWindowPoStFeeCap", BOOL, "true", "Offer the whole of MaxWindowPoStGasFee at once", _KEPT),
     ),
     *_section(
         "Fees.MaxPreCommitBatchGasFee",
-        ("Base", FIL, '"0 FIL"', "", _KEPT),
-        ("PerSector", FIL, '"0.02 FIL"', "", _KEPT),
+        ("Base", FIL, '"0 FIL"', "Gas of a batch whatever it holds", _KEPT),
+        ("PerSector", FIL, '"0.02 FIL"', "More of it for each sector", _KEPT),
     ),
     *_section(
         "Fees.MaxCommitBatchGasFee",
-        ("Base", FIL, '"0 FIL"', "", _KEPT),
-        ("PerSector", FIL, '"0.03 FIL"', "", _KEPT),
+        ("Base", FIL, '"0 FIL"', "Gas of a batch whatever it holds", _KEPT),
+        ("PerSector", FIL, '"0.03 FIL"', "More of it for each sector", _KEPT),
     ),
     *_section(
         "Addresses",
         ("PreCommitControl", LIST, "[]", "Addresses that send precommit messages", _KEPT),
         ("CommitControl", LIST, "[]", "Addresses that send commit messages", _KEPT),
-        ("TerminateControl", LIST, "[]", "", _KEPT),
-        ("DealPublishControl", LIST, "[]", "", _KEPT),
+        ("TerminateControl", LIST, "[]", "Addresses that send messages which end sectors", _KEPT),
+        ("DealPublishControl", LIST, "[]", "Addresses that publish deals", _KEPT),
         ("DisableOwnerFallback", BOOL, "false", "Never pay from the owner's address", _KEPT),
         ("DisableWorkerFallback", BOOL, "false", "Never pay from the worker's address", _KEPT),
     ),
     *_section(
         "HarmonyDB",
         ("Hosts", LIST, '["127.0.0.1"]', "Without effect here, as the rest of this section", _KEPT),
-        ("Username", TEXT, '"yugabyte"', "", _KEPT),
-        ("Password", TEXT, '"yugabyte"', "", _KEPT),
-        ("Database", TEXT, '"yugabyte"', "", _KEPT),
-        ("Port", TEXT, '"5433"', "", _KEPT),
+        ("Username", TEXT, '"yugabyte"', "User of that database", _KEPT),
+        ("Password", TEXT, '"yugabyte"', "Its password", _KEPT),
+        ("Database", TEXT, '"yugabyte"', "Its name", _KEPT),
+        ("Port", TEXT, '"5433"', "Its port", _KEPT),
     ),
     *_section(
         "Chain",

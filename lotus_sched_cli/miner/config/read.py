@@ -63,7 +63,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
     Raises UserError, one line with the file, the key, its value and what is allowed.
     """
-    values: dict[str, Any] = {k.path: _convert(k, _literal(k.default), k.path) for k in _BY_PATH.values()}
+    values: dict[str, Any] = {k.path: default_value(k) for k in _BY_PATH.values()}
     levels: dict[str, str] = {}
     changed: set[str] = set()
     warnings: list[str] = []
@@ -89,6 +89,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     config = Config(values, levels, frozenset(changed), tuple(warnings))
     _check_whole(config, str(path) if path else "config.toml")
     return config
+
+
+def default_value(key: Key) -> Any:
+    """A key's default as `Config` holds it."""
+    return _convert(key, _literal(key.default), key.path)
 
 
 def _parse(path: Path) -> Mapping[str, Any]:
@@ -137,6 +142,8 @@ def _literal(text: str) -> Any:
     return float(text) if "." in text else int(text)
 
 
+#: Go's biggest ``int``.
+_MOST: Final = (1 << 63) - 1
 _TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
 
@@ -171,6 +178,8 @@ def _convert(key: Key, value: Any, where: str) -> Any:
             allowed = "a whole number" + ("" if least is None else f" from {least:g} up")
             if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
                 raise _wrong(where, value, allowed)
+            if value > _MOST:
+                raise _wrong(where, value, f"{allowed}, to {_MOST} at most")
             return value
         case "float64":
             allowed = f"a number from {key.least:g} up"
