@@ -61,7 +61,13 @@ class Files(ABC):
         path = self.paths.get(path_id)
         if path is None:
             return
-        was_healthy, real, room = space.healthy(path, now), path.real_room(), path.room()
+        was_healthy = space.healthy(path, now)
+        if was_healthy and available == path.available and not error and not path.reservations:
+            # Nothing new, as with most reports of most paths. Only a worker that has said "no space" waits for it.
+            path.reported_at = now
+            if not any(w.no_space for w in map(self.workers.get, path.spec.owners) if w is not None):
+                return
+        real, room = path.real_room(), path.room()
         path.available, path.error, path.reported_at = max(0, available), error, now
         space.settle(path, now)
         better = path.room() > room or path.real_room() > real or not was_healthy

@@ -73,6 +73,10 @@ class Scheduler:
         now = farm.now
         farm.decisions = []
         for event in events:
+            if isinstance(event, PathReported):
+                # By far the most frequent: every path's health loop, all day long. It is in no task's story.
+                farm.path_reported(event.path_id, event.available, event.error, now)
+                continue
             self._stories.event(now, event)
             self._take(event, now)
         sweep = self._run_timers(now)
@@ -134,8 +138,6 @@ class Scheduler:
                 farm.files_dropped(path_id, sector, int(types), now)
             case PathAttached(path, available, capacity):
                 farm.path_attached(path, available, capacity, now)
-            case PathReported(path_id, available, error):
-                farm.path_reported(path_id, available, error, now)
             case PathDetached(path_id):
                 farm.path_detached(path_id, now)
             case _:
