@@ -12,6 +12,8 @@ from lotus_sched_cli.core.events import (
     Event,
     Outcome,
     SectorHeld,
+    Settings,
+    SettingsChanged,
     TaskEnded,
     TaskQueued,
     TaskRestored,
@@ -19,6 +21,7 @@ from lotus_sched_cli.core.events import (
     WorkerOnline,
     WorkerTasks,
 )
+from lotus_sched_cli.core.policies import checked
 from lotus_sched_cli.core.scheduler import Scheduler
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.logs import get
@@ -312,6 +315,13 @@ class Dispatch:
 
     def sector_held(self, sector: SectorId, held: bool) -> None:
         self.post(SectorHeld(sector, held))
+
+    def change_settings(self, settings: Settings) -> None:
+        """New settings while running: what workers carry goes on, what waits is planned anew.
+
+        Raises ValueError, one line, for settings that the scheduler does not take; then nothing has changed.
+        """
+        self.post(SettingsChanged(checked(settings)))
 
     async def remove_files(self, sector: SectorId) -> None:
         if self._remove_files is None:
