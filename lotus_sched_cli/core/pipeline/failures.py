@@ -107,16 +107,21 @@ def precommit_failed_answer(run: Run, event: SectorEvent) -> None:
         sector.proven = event.proven
         leave(run, step, "SectorRetryWaitSeed", State.WAIT_SEED, at_once=True)
     elif event.precommit_epoch is not None:
-        # Nothing that we can do changes what is on chain; it is looked at again, ever more seldom.
-        sector.part = ""
-        sector.last_error = f"sealed CID {sector.comm_r} is not the one on chain, {event.comm_r}"
-        run.wait(run.delay(run.failed(step)))
+        other_on_chain(run, step, event)
     else:
         sector.precommit_epoch = sector.chain_comm_r = None
         if sector.ticket is None or ticket_is_old(run):
             precommit1_failed(run, ticket_expired(run))
         else:
             leave(run, step, "SectorRetryPreCommit", State.PRECOMMITTING, at_once=False)
+
+
+def other_on_chain(run: Run, step: str, event: OnChain) -> None:
+    """Nothing that we can do changes what is on chain; it is looked at again, ever more seldom."""
+    sector = run.sector
+    sector.part = "bad" if sector.part.startswith("bad") else ""
+    sector.last_error = f"sealed CID {sector.comm_r} is not the one on chain, {event.comm_r}"
+    run.wait(run.delay(run.failed(step)))
 
 
 def commit_failed_answer(run: Run, event: SectorEvent) -> None:
@@ -130,8 +135,10 @@ def commit_failed_answer(run: Run, event: SectorEvent) -> None:
     elif event.precommit_epoch is None:
         sector.precommit_epoch = sector.chain_comm_r = None
         leave(run, step, "SectorRetryPreCommit", State.PRECOMMITTING, at_once=False)
+    elif event.comm_r != sector.comm_r:
+        other_on_chain(run, step, event)
     elif sector.seed_epoch != event.precommit_epoch + run.settings.challenge_delay:
-        sector.precommit_epoch = event.precommit_epoch
+        sector.precommit_epoch, sector.chain_comm_r = event.precommit_epoch, event.comm_r
         leave(run, step, "SectorRetryWaitSeed", State.WAIT_SEED, at_once=True)
     elif bad and sector.invalid_proofs > 0:
         precommit1_failed(run, "consecutive invalid proofs")

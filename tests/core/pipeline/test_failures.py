@@ -200,6 +200,18 @@ def test_another_commr_on_chain_is_looked_at_ever_more_seldom() -> None:
     assert waits == [120, 240, 480]
 
 
+def test_another_commr_seen_only_when_the_proof_fails_is_no_new_seed_either() -> None:
+    r = Rehearsal().until(State.COMMIT_WAIT)
+    r.do(ev.MessageFailed(r.turn, "x"))
+    for _ in range(2):
+        r.do(ev.OnChain(r.turn, 5009, "bagboother", False, "landed"))
+        assert r.state is State.COMMIT_FAILED
+        assert "is not the one on chain, bagboother" in r.sector.last_error
+        r.wait()
+    r.work()
+    r.until(State.PROVING)
+
+
 def test_a_refused_proof_message_is_sent_again_a_missing_precommit_too() -> None:
     r = Rehearsal().until(State.COMMIT_WAIT)
     r.do(ev.MessageFailed(r.turn, "out of gas"))
