@@ -30,6 +30,7 @@ MINER_COMMANDS = {
     "init": Lazy("commands.miner_init:app", "make a miner repo on a simulated chain of its own"),
     "run": Lazy("commands.miner_run:app", "run the miner: scheduler, sector pipeline, API"),
     "stop": Lazy("commands.miner_node:stop", "stop the running miner"),
+    "config": Lazy("commands.miner_config:app", "the miner's config.toml"),
     "info": Lazy("commands.miner_node:info", "what the miner is and how its sectors stand", "CHAIN"),
     "auth": Lazy("commands.miner_auth:app", "tokens for the API", "DEVELOPER"),
     "sectors": Lazy("commands.miner_sectors:app", "pledge, list and inspect sectors", "STORAGE"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .keys import KEYS, Key
 from .read import Config, load
+from .updated import updated_text
 from .write import default_text
 
-__all__ = ["KEYS", "Config", "Key", "default_text", "load"]
+__all__ = ["KEYS", "Config", "Key", "default_text", "load", "updated_text"]
