@@ -1,7 +1,8 @@
 """The one list of what we add to Lotus's wire. Go ignores members that it does not know; absent means a stock peer.
 
 Members: ``WorkerInfo.WorkerID``; ``WorkerInfo.Resources.{PreCommit1Max, PreCommit1HoldMax, PreCommit2Max, Commit2Max,
-ForceP2FromLocalP1}``; ``WorkerStats.Sched`` (`WorkerSched`); ``WorkerJob.Sched`` (`JobSched`).
+ForceP2FromLocalP1}``, and ``CapExtras`` there (`CapExtras`, where any is set); ``WorkerStats.Sched`` (`WorkerSched`);
+``WorkerJob.Sched`` (`JobSched`).
 Methods: see `METHODS`; a stock peer answers them with -32601.
 """
 
@@ -16,7 +17,14 @@ from msgspec import Struct
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     "WorkerInfo": frozenset({"WorkerID"}),
     "WorkerResources": frozenset(
-        {"PreCommit1Max", "PreCommit1HoldMax", "PreCommit2Max", "Commit2Max", "ForceP2FromLocalP1"}
+        {
+            "PreCommit1Max",
+            "PreCommit1HoldMax",
+            "PreCommit2Max",
+            "Commit2Max",
+            "ForceP2FromLocalP1",
+            "CapExtras",
+        }
     ),
     "WorkerStats": frozenset({"Sched"}),
     "WorkerJob": frozenset({"Sched"}),
@@ -24,9 +32,64 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
 
 #: Methods of ours: on the worker, on the miner (``Filecoin.`` before each).
 METHODS: Final[dict[str, frozenset[str]]] = {
-    "worker": frozenset({"AbortCall"}),
-    "miner": frozenset({"SealingAbortForce", "SealingQueue", "SimulatedChain", "TaskUsed", "WorkerKnown"}),
+    "worker": frozenset({"AbortCall", "CapsList", "CapsReset", "CapsSet"}),
+    "miner": frozenset(
+        {
+            "SealingAbortForce",
+            "SealingCapsList",
+            "SealingCapsReset",
+            "SealingCapsSet",
+            "SealingQueue",
+            "SimulatedChain",
+            "TaskUsed",
+            "WorkerChanged",
+            "WorkerKnown",
+        }
+    ),
 }
+
+
+class CapExtras(Struct, frozen=True, omit_defaults=True):
+    """The operator's extras among a worker's caps; a member that is absent is off. ``PreCommit1Interval`` in ns.
+
+    Caps of other task types are told as ``MaxConcurrent`` of the resource table, which a stock miner respects too.
+    """
+
+    ForceP1FromLocalAP: bool = False
+    ForceC2FromLocalP2: bool = False
+    ForbidP2C2Parallel: bool = False
+    PreCommit1Interval: int = 0
+    PreCommit2Prefetch: int = 0
+
+
+class CapRow(Struct, frozen=True):
+    """One cap as text: what counts, where it comes from, since when (RFC 3339, live values only).
+
+    ``Source`` is ``live``, ``flag``, a variable's name, ``default``, ``MaxConcurrent`` or ``config``. ``Started`` and
+    ``StartedSource`` are what a live value stands in for.
+    """
+
+    Name: str = ""
+    Value: str = ""
+    Source: str = ""
+    Since: str = ""
+    Started: str = ""
+    StartedSource: str = ""
+
+
+class WorkerCapRows(Struct, frozen=True):
+    """A worker's caps (``SealingCapsList``); ``Owner`` is ``worker``, or ``miner`` where the miner keeps them.
+
+    ``Error``: why the worker could not be asked; the rows are then what it told last.
+    """
+
+    ID: str = ""
+    Session: str = ""
+    Name: str = ""
+    Number: int = 0
+    Owner: str = ""
+    Caps: list[CapRow] = msgspec.field(default_factory=list)
+    Error: str = ""
 
 
 class WireCaps(Struct, frozen=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from . import extras
-from .extras import ChainFacts, QueuedJob, TaskUsage
+from .extras import CapRow, ChainFacts, QueuedJob, TaskUsage, WorkerCapRows
 from .types import (
     AddressConfig,
     Alert,
@@ -248,12 +248,22 @@ _MINER: Final = (
     _m("WorkerStats", "admin", (), dict[str, WorkerStats], "map[uuid.UUID]storiface.WorkerStats"),
 )  # fmt: skip
 
+#: Caps by name, as operators write them.
+_CAPS: Final = Param(dict[str, str], "map[string]string")
+_NAMES: Final = Param(list[str] | None, "[]string")
+
 _MINER_OURS: Final = (
     _m("SealingAbortForce", "admin", (_CALL,)),
+    # a worker by session prefix, number, name or id; empty for all
+    _m("SealingCapsList", "read", (_STR,), list[WorkerCapRows], "[]WorkerCapRows"),
+    _m("SealingCapsReset", "admin", (_STR, _NAMES), WorkerCapRows, "WorkerCapRows"),
+    _m("SealingCapsSet", "admin", (_STR, _CAPS), WorkerCapRows, "WorkerCapRows"),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
     _m("SimulatedChain", "read", (), ChainFacts, "ChainFacts"),
     # what a call's process took so far; told now and then, and before its Return
     _m("TaskUsed", "admin", (_CALL, Param(TaskUsage, "TaskUsage"))),
+    # a worker of this session has changed its caps: it is asked for its info again
+    _m("WorkerChanged", "admin", (_UUID,)),
     # whether a worker of this session is registered; asked with the heartbeat, so that a lost registration is renewed
     _m("WorkerKnown", "admin", (_UUID,), bool, "bool"),
 )
@@ -304,7 +314,12 @@ _WORKER: Final = (
     _m("WaitQuiet", "admin"),
 )  # fmt: skip
 
-_WORKER_OURS: Final = (_m("AbortCall", "admin", (_CALL,)),)
+_WORKER_OURS: Final = (
+    _m("AbortCall", "admin", (_CALL,)),
+    _m("CapsList", "admin", (), list[CapRow], "[]CapRow"),
+    _m("CapsReset", "admin", (_NAMES,), list[CapRow], "[]CapRow"),
+    _m("CapsSet", "admin", (_CAPS,), list[CapRow], "[]CapRow"),
+)
 
 
 def _table(side: str, *groups: tuple[MethodSpec, ...]) -> dict[str, MethodSpec]:

@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from lotus_sched_cli.core.tasks import SectorId
 
+from . import extras
 from .extras import JobSched, WorkerSched
 
 MINER_API_VERSION: Final = 0x010500
@@ -249,7 +250,7 @@ class Resources(Struct, frozen=True):
 
 
 class WorkerResources(Struct, frozen=True):
-    """What a worker has; the last five are ours (its caps, scheduling.md A2).
+    """What a worker has; the last six are ours (its caps, scheduling.md A2).
 
     ``Resources``: task type → seal proof number as text (``"8"``) → limits.
     """
@@ -266,6 +267,7 @@ class WorkerResources(Struct, frozen=True):
     PreCommit2Max: int | UnsetType = UNSET
     Commit2Max: int | UnsetType = UNSET
     ForceP2FromLocalP1: bool | UnsetType = UNSET
+    CapExtras: extras.CapExtras | UnsetType = UNSET
 
 
 class WorkerInfo(Struct, frozen=True):

@@ -8,12 +8,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from lotus_sched_cli.core.tasks import AcquireMode, FileType, PathType, TaskType
 from lotus_sched_cli.lotus import gojson, logs
+from lotus_sched_cli.lotus.caps import OPTIONS
+from lotus_sched_cli.lotus.errors import UserError
+from lotus_sched_cli.lotus.extras import CapRow
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.streams import HttpReader, NullReader, Reader
 from lotus_sched_cli.lotus.types import (
@@ -37,6 +41,7 @@ from lotus_sched_cli.storage import meta
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.store import Store
 
+from .caps import LiveCaps, Resolved
 from .connection import first_cause
 from .hold import p1_hold
 from .returns import RETURNS
@@ -49,12 +54,20 @@ log: Final = logs.get("advmgr")
 class WorkerAPI:
     """What an RpcServer serves for a worker. ``repo`` keeps the list of storage paths; None: nothing is kept."""
 
-    def __init__(self, worker: Worker, sealer: Sealer, store: Store, repo: Path | None = None) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        sealer: Sealer,
+        store: Store,
+        repo: Path | None = None,
+        caps: LiveCaps | None = None,
+    ) -> None:
         self._worker = worker
         self._sealer = sealer
         self._store = store
         self._repo = repo
         self._steps = Steps(sealer, store)
+        self._caps = caps or LiveCaps(Resolved(worker.profile.caps, dict.fromkeys(OPTIONS, "config")))
 
     # -- who and what -------------------------------------------------------------------------------------------------
 
@@ -97,6 +110,28 @@ class WorkerAPI:
     async def AbortCall(self, call: CallID) -> None:
         """Ours: ends the work of a call; answers once it is dead."""
         await self._worker.abort(call.ID)
+
+    # -- caps, ours ---------------------------------------------------------------------------------------------------
+
+    async def CapsList(self) -> list[CapRow]:
+        """Every cap of this worker and where it comes from."""
+        return self._caps.rows()
+
+    async def CapsSet(self, values: dict[str, str]) -> list[CapRow]:
+        """Change caps while running; stored before this answers. Work that runs is let finish."""
+        return await self._recapped(partial(self._caps.set, values))
+
+    async def CapsReset(self, which: list[str] | None) -> list[CapRow]:
+        """Back to what this worker was started with: these caps, or all."""
+        return await self._recapped(partial(self._caps.reset, which or ()))
+
+    async def _recapped(self, change: Callable[[], None]) -> list[CapRow]:
+        try:
+            change()
+        except UserError as why:
+            raise RpcError(1, str(why)) from why
+        await self._worker.recap(self._caps.caps)
+        return self._caps.rows()
 
     # -- storage ------------------------------------------------------------------------------------------------------
 

@@ -105,6 +105,11 @@ def choose_sealer(
     if prepared.program is not None and prepared.proofs is not None and chain != "stand-in":
         return _real(options, prepared, environ, "")
     if not simulated or chain == "real":
+        if prepared.program is not None:
+            raise UserError(
+                f"the chain of the miner at {miner} verifies each proof, and {options.sealer_config} of --sealer-config has "
+                "no settings of the sealer proofs; give it a proofs.toml, or leave it out"
+            )
         which = "proofs-verifying" if simulated else "real"
         raise UserError(
             f"no sealer for the {which} chain of the miner at {miner} ({version}): the program {prover.PROGRAM} is not here; "
@@ -117,10 +122,9 @@ def choose_sealer(
 
 def _auto(options: RunOptions, program: Path | None) -> Prepared:
     """The settings must be right for one of the two that may be chosen."""
-    if program is None:
-        return Prepared(None, simulated=_simulated(options))
     if options.sealer_config is None:
-        return Prepared(program, _simulated(options), _proofs(options))
+        own = _proofs(options)
+        return Prepared(own.program or program, _simulated(options), own)
     found: dict[str, SimConfig | ProofsConfig] = {}
     wrong: list[UserError] = []
     for name, read in (("simulated", _simulated), ("proofs", _proofs)):
@@ -130,7 +134,8 @@ def _auto(options: RunOptions, program: Path | None) -> Prepared:
             wrong.append(why)
     if not found:
         raise wrong[0]
-    return Prepared(program, **found)  # type: ignore[arg-type]
+    named = proofs.program if isinstance(proofs := found.get("proofs"), ProofsConfig) else None
+    return Prepared(named or program, **found)  # type: ignore[arg-type]
 
 
 def _pretend(prepared: Prepared, sector_size: int, note: str) -> Chosen:

@@ -59,6 +59,8 @@ class RunOptions:
     precommit2max: int | None = None
     commit2max: int | None = None
     forcep2fromlocalp1: bool | None = None
+    #: The extras that were given, as text by their names (lotus/caps.py).
+    extra_caps: Mapping[str, str] = field(default_factory=dict)
 
     sealer: str = "auto"
     #: ``--sealer-config FILE``; None: the sealer's ``….toml`` in the worker's repo where there is one.

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.tasks import Kind, TaskType
+from lotus_sched_cli.lotus.extras import CapExtras
 from lotus_sched_cli.lotus.types import Resources, WorkerInfo, WorkerResources
+from lotus_sched_cli.lotus.units import SECOND
 
 from . import resources
 from .gpus import Gpu
@@ -32,7 +35,8 @@ class Profile:
     """Facts of one worker. Processors, cards and the resource table are taken once, memory anew at each `info`.
 
     ``id`` is the lasting id of scheduling.md A7, empty for a worker without one of its own. ``cap_aware`` False leaves
-    the caps out of what is told (the miner's built-in worker, whose caps are the miner's).
+    the caps out of what is told (the miner's built-in worker, whose caps are the miner's). ``tasks`` are those that it
+    may do; one with a cap of 0 is not offered while that stands.
     """
 
     def __init__(
@@ -50,15 +54,16 @@ class Profile:
     ) -> None:
         self.name = name
         self.id = id
-        self.caps = caps
         self.gpus = gpus
         self.offered = tasks
+        self._environ = environ or {}
         self._disabled: set[TaskType] = set()
         self._cap_aware = cap_aware
         self._no_swap = no_swap
         self._root = root
         self._cpus = count_cpus()
-        self._table = _on_the_wire(environ or {}, caps, cap_aware)
+        self.caps = caps
+        self._table = _on_the_wire(self._environ, caps, cap_aware)
         self._load: Counter[int] = Counter()
 
     def info(self) -> WorkerInfo:
@@ -81,7 +86,12 @@ class Profile:
 
     def tasks(self) -> frozenset[TaskType]:
         """The task types that are on offer now."""
-        return self.offered - self._disabled
+        return frozenset(t for t in self.offered - self._disabled if self.caps.most(t) != 0)
+
+    def recap(self, caps: Caps) -> None:
+        """Other caps count from now on."""
+        self.caps = caps
+        self._table = _on_the_wire(self._environ, caps, self._cap_aware)
 
     def enable(self, task: TaskType) -> None:
         self._disabled.discard(task)
@@ -104,8 +114,17 @@ class Profile:
             self._load[card] -= 1
 
 
-def _caps(caps: Caps) -> dict[str, int]:
+def _caps(caps: Caps) -> dict[str, Any]:
+    extras = CapExtras(
+        caps.force_p1_from_local_ap,
+        caps.force_c2_from_local_p2,
+        not caps.allow_p2_c2_parallel,
+        round(caps.precommit1_interval * SECOND),
+        caps.precommit2_prefetch,
+    )
+    more = {} if extras == CapExtras() else {"CapExtras": extras}
     return {
+        **more,
         "PreCommit1Max": caps.precommit1_max,
         "PreCommit1HoldMax": caps.precommit1_hold_max,
         "PreCommit2Max": caps.precommit2_max,
@@ -117,7 +136,8 @@ def _caps(caps: Caps) -> dict[str, int]:
 def _on_the_wire(environ: Mapping[str, str], caps: Caps, cap_aware: bool) -> dict[str, dict[str, Resources]]:
     table = resources.table(environ)
     if cap_aware:
-        table = resources.capped(table, {kind: caps.of(kind) for kind in Kind})
+        stated = {resources.TASK_OF[kind]: caps.of(kind) for kind in Kind}
+        table = resources.capped(table, {**stated, **dict(caps.task_max)})
     return {
         task.value: {
             str(proof): Resources(

@@ -71,12 +71,15 @@ def concurrent(environ: Mapping[str, str], kind: Kind, size: int) -> int | None:
     return None
 
 
-def capped(table: Table, caps: Mapping[Kind, int]) -> Table:
-    """The table with the caps as ``MaxConcurrent``, so that a stock miner respects them too."""
+def capped(table: Table, caps: Mapping[TaskType, int]) -> Table:
+    """The table with the caps as ``MaxConcurrent``, so that a stock miner respects them too.
+
+    A task type without a row needs nothing; with a cap it gets one that says so.
+    """
     found = dict(table)
-    for kind, most in caps.items():
-        task = TASK_OF[kind]
-        found[task] = {proof: replace(needs, max_concurrent=most) for proof, needs in found[task].items()}
+    for task, most in caps.items():
+        rows = found.get(task) or dict.fromkeys(found[TaskType.PRECOMMIT1], Needs())
+        found[task] = {proof: replace(needs, max_concurrent=most) for proof, needs in rows.items()}
     return found
 
 

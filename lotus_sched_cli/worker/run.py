@@ -33,7 +33,8 @@ from lotus_sched_cli.storage.store import Store
 from . import gpus, listen, repo, resources
 from .api import WorkerAPI
 from .calls import DiskCalls
-from .caps import resolve
+from .caps import FILE as CAPS_FILE
+from .caps import LiveCaps, resolve
 from .choice import SETTINGS, Prepared, choose_sealer, prepare
 from .connection import MinerConnection, finder, first_cause
 from .listen import Endpoint
@@ -128,8 +129,8 @@ class _Start:
         self._chosen = choose_sealer(
             options, version.Version, self._miner.info.address, size, self._environ, self._prepared, chain
         )
-        self._caps = resolve(options, self._environ, size).caps
-        choice = choose(options, self._caps, self._chosen.sealer.tasks(), self._chosen.sealer.name)
+        self._resolved = resolve(options, self._environ, size)
+        choice = choose(options, self._chosen.sealer.tasks(), self._chosen.sealer.name)
         self._tasks = choice.tasks
         for note in (*choice.notes, self._chosen.note):
             if note:
@@ -158,6 +159,10 @@ class _Start:
         stack.callback(own.repo.release)
         if left := await asyncio.to_thread(child.end_leftovers, own.repo.path):
             log.warn(f"ended {left} sealing processes that an earlier run of this worker had left")
+        caps = LiveCaps(self._resolved, own.repo.path / CAPS_FILE)
+        for note in caps.load():
+            log.warn(note)
+        self._caps = caps.caps
         profile = Profile(
             name=options.name or socket.gethostname(),
             id=own.id,
@@ -198,15 +203,21 @@ class _Start:
         health = asyncio.create_task(store.run_health(options.heartbeat), name="health reports")
         stack.push_async_callback(end, health)
         await unless_stopped(worker.return_leftovers(), self._stop)
-        await self._answer(stack, endpoint, own, worker, store)
+        await self._answer(stack, endpoint, own, worker, store, caps)
 
     async def _answer(
-        self, stack: AsyncExitStack, endpoint: Endpoint, own: WorkerRepo, worker: Worker, store: Store
+        self,
+        stack: AsyncExitStack,
+        endpoint: Endpoint,
+        own: WorkerRepo,
+        worker: Worker,
+        store: Store,
+        caps: LiveCaps,
     ) -> None:
         options, miner = self._options, self._miner
         log.info(f"Setting up control endpoint at {endpoint.address}")
         verify = MinerVerifier(miner, remember=not self._stock)
-        api = WorkerAPI(worker, self._chosen.sealer, store, own.repo.path)
+        api = WorkerAPI(worker, self._chosen.sealer, store, own.repo.path, caps)
         server = RpcServer(methods.WORKER, api, verify, default_perms=frozenset())
         await stack.enter_async_context(_http(server, store, endpoint))
         own.repo.set_token(miner.info.token)

@@ -1,4 +1,4 @@
-"""Which task types a worker offers: flags, classes, caps, and what its sealer can do.
+"""Which task types a worker may offer: flags, classes, and what its sealer can do. Caps of 0 are looked at later.
 
 Source: Lotus ``cli/worker/worker.go``; the texts of the class check are Lotus's.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.tasks import ALWAYS_OFFERED, TaskType
 from lotus_sched_cli.lotus.errors import UserError
 
@@ -37,7 +36,7 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose(options: RunOptions, caps: Caps, able: frozenset[TaskType], sealer: str) -> Choice:
+def choose(options: RunOptions, able: frozenset[TaskType], sealer: str) -> Choice:
     """Raises UserError where classes are mixed, or where nothing that was asked for is left."""
     wanted, explicit = _wanted(options)
     _one_class(wanted)
@@ -48,12 +47,7 @@ def choose(options: RunOptions, caps: Caps, able: frozenset[TaskType], sealer: s
     ]
     if wanted[0] in _CLASSES and wanted[0] not in able:
         raise UserError(f"{notes[0]}; run without this flag, or with a sealer that can")
-    capped = {
-        TaskType.PRECOMMIT1: caps.precommit1_max,
-        TaskType.PRECOMMIT2: caps.precommit2_max,
-        TaskType.COMMIT2: caps.commit2_max,
-    }
-    tasks = frozenset(task for task in wanted if task in able and capped.get(task, 1) > 0)
+    tasks = frozenset(task for task in wanted if task in able)
     return Choice(tasks, tuple(notes))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
+from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.tasks import SectorId, TaskType
 from lotus_sched_cli.lotus import logs, units
 from lotus_sched_cli.lotus.extras import TaskUsage
@@ -34,6 +35,8 @@ Work = Callable[[Job], Awaitable[Any]]
 
 ABORTED: Final = "task aborted"
 
+#: Seconds that a change of caps waits for the miner to have heard of it.
+_TOLD: Final = 5.0
 #: Seconds that an equal call waits for the answer to an offer under way.
 _SETTLE: Final = 30.0
 
@@ -76,6 +79,7 @@ class Worker:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._poke = asyncio.Event()
+        self._recapped = 0
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -103,6 +107,32 @@ class Worker:
             for held in self._held.values()
             if RETURNS[held.method].task is task and held.returns is None
         }
+
+    # -- caps ---------------------------------------------------------------------------------------------------------
+
+    async def recap(self, caps: Caps) -> None:
+        """Other caps count from now on. A miner of ours hears of it at once, or as soon as it can be reached."""
+        self.profile.recap(caps)
+        if self.stock_miner:
+            log.warn(
+                "this miner is a stock lotus-miner: it reads caps only when a worker registers, so restart this one"
+            )
+            return
+        self._recapped += 1
+        telling = self._start(self._tell_caps(self._recapped), "telling the miner of other caps")
+        await asyncio.wait({telling}, timeout=_TOLD)
+
+    async def _tell_caps(self, change: int) -> None:
+        while change == self._recapped:
+            try:
+                await self.miner.call("WorkerChanged", self.process_session, result=None)
+                return
+            except (RpcError, RpcConnectError) as why:
+                if isinstance(why, RpcError) and why.unknown_method:
+                    return
+                log.debug(f"the miner has not heard of the other caps yet: {why}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._poke.wait(), self._retry)
 
     # -- calls --------------------------------------------------------------------------------------------------------
 

@@ -178,6 +178,9 @@ class _Api:
         self._m.note("WorkerKnown")
         return session in self._m.known
 
+    async def WorkerChanged(self, session: str) -> None:
+        self._m.note("WorkerChanged")
+
     # -- index --------------------------------------------------------------------------------------------------------
 
     async def StorageAttach(self, info: StorageInfo, stat: FsStat) -> None:

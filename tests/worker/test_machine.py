@@ -263,7 +263,8 @@ def offered(
     caps: Caps | None = None, able: frozenset[TaskType] | None = None, **flags: Any
 ) -> frozenset[TaskType]:
     able = frozenset(TaskType) if able is None else able
-    return choose(RunOptions(**flags), caps or Caps(), able, "test").tasks
+    tasks = choose(RunOptions(**flags), able, "test").tasks
+    return Profile(name="w", id="", tasks=tasks, caps=caps or Caps()).tasks()
 
 
 def test_a_worker_offers_by_default_what_lotuss_offers() -> None:
@@ -297,9 +298,9 @@ def test_classes_do_not_mix() -> None:
 
 
 def test_what_the_sealer_cannot_do_is_not_offered_and_said_where_asked_for() -> None:
-    choice = choose(RunOptions(replica_update=True), Caps(), TASKS, "simulated")
+    choice = choose(RunOptions(replica_update=True), TASKS, "simulated")
     assert TaskType.REPLICA_UPDATE not in choice.tasks and TaskType.PRECOMMIT1 in choice.tasks
     assert len(choice.notes) == 1 and "--replica-update" in choice.notes[0]
-    assert not choose(RunOptions(), Caps(), TASKS, "simulated").notes
+    assert not choose(RunOptions(), TASKS, "simulated").notes
     with pytest.raises(UserError, match="--windowpost: the sealer 'simulated' cannot do WDP"):
-        choose(RunOptions(windowpost=True), Caps(), TASKS, "simulated")
+        choose(RunOptions(windowpost=True), TASKS, "simulated")
