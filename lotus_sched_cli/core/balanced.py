@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from . import space
 from .choice import full_rank, rank
-from .decisions import Laid
-from .eligibility import allows, bound_away, may_hold, offers, ready
+from .decisions import Laid, Refusal
+from .eligibility import allows, bound_away, judge, may_hold, offers, ready
 from .farm import Farm
 from .matching import Chains
 from .needs import Selector
@@ -28,6 +28,7 @@ MANY_OWNERS: Final = 8
 SPARE_POOLS: Final = 256
 
 _AP: Final = TaskType.ADD_PIECE
+_P1: Final = TaskType.PRECOMMIT1
 _P2: Final = TaskType.PRECOMMIT2
 
 
@@ -65,6 +66,18 @@ class Balanced:
             worker.specials[task.spec.type].pop(task.spec.id, None)
         self._dirty_tasks.pop(task.spec.id, None)
 
+    def task_changed(self, task: Task) -> None:
+        self.task_removed(task)
+        self.task_added(task)
+
+    def task_prepared(self, task: Task) -> None:
+        """Bound under a policy that makes prepared tasks wait; here it starts at once."""
+        self.farm.start(task)
+
+    def close(self) -> None:
+        for worker in self.farm.workers.values():
+            worker.pools, worker.specials = [], {}
+
     def reshaped(self, worker: Worker) -> None:
         for pool in worker.pools:
             pool.members.pop(worker.id, None)
@@ -76,8 +89,7 @@ class Balanced:
             for sector_id in sorted(path.sectors):
                 for task in list(self.farm.sectors[sector_id].tasks.values()):
                     if task.waiting:
-                        self.task_removed(task)
-                        self.task_added(task)
+                        self.task_changed(task)
         self.improved(worker)
 
     def improved(self, worker: Worker) -> None:
@@ -300,8 +312,23 @@ class Balanced:
             return None
         return chosen, laid, _reasons(best, among)
 
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def order(self, task: Task) -> Any:
+        return task.key
+
+    def judge(self, task: Task, worker: Worker, now: float) -> Refusal | None:
+        return judge(task, worker, now, self.farm.settings.disallow_remote_finalize)
+
+    def window_of(self, task: Task) -> tuple[Worker, int] | None:
+        return None
+
+    def open_windows(self) -> list[str] | None:
+        return None
+
     def validate(self, now: float) -> None:
-        """The indexes equal their recomputation."""
+        """The indexes equal their recomputation; caps, limits and holds are kept where this pass has bound."""
+        self._validate_bindings()
         for pool in self.pools.values():
             expected = {w.id for w in self.farm.workers.values() if pool.admits(pool, w)}
             assert set(pool.members) == expected, f"pool members of {pool.key}"
@@ -314,6 +341,24 @@ class Balanced:
                 for task in tasks.values():
                     assert task.waiting and task.spec.type is kind, f"special {task.spec.id} does not wait"
                     assert worker in task.specials, f"special {task.spec.id} does not know {worker.id}"
+
+    def _validate_bindings(self) -> None:
+        for worker in self.farm.workers.values():
+            new = [t for i, t in worker.carried.items() if i not in worker.carried_before and not t.restored]
+            for task in new:
+                kind = task.spec.type.kind
+                if kind is not None:
+                    cap = worker.spec.caps.of(kind)
+                    assert worker.of(kind) <= cap, f"{worker.id}: {kind} over its cap of {cap}"
+                limit = worker.spec.limits.get((task.spec.type, task.spec.proof))
+                if limit is not None and kind is None:
+                    assert worker.by_proof[task.spec.type, task.spec.proof] <= limit, (
+                        f"{worker.id}: over a limit"
+                    )
+                hold = worker.spec.caps.precommit1_hold_max
+                fresh = worker.hold_refs.get(task.spec.sector) == 1
+                if task.spec.type is _P1 and hold and task.sector.held and fresh:
+                    assert worker.hold <= hold, f"{worker.id}: hold over {hold}"
 
 
 def _has_slot(worker: Worker, kind: TaskType) -> bool:

@@ -28,6 +28,15 @@ class Why(StrEnum):
     PRECOMMIT1_HOLD = "precommit1-hold"
     BOUND_P2 = "p2-from-local-p1"
     RETRY_LATER = "retry-later"
+    # Of the windowed policy only (scheduling.md B1-B5).
+    MEMORY = "memory"
+    VIRTUAL_MEMORY = "virtual-memory"
+    THREADS = "threads"
+    GPU = "gpu"
+    NOT_PREFERRED = "not-preferred"
+    WINDOWS = "windows"
+    IN_WINDOW = "in-window"
+    STARTING = "starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,31 @@ class Refusal:
                 return "It only receives P2 from the local P1."
             case Why.RETRY_LATER:
                 return f"it waits to be tried again until {f['until']}"
+            case Why.NOT_PREFERRED:
+                return "another worker has some of the files in long-term storage already"
+            case Why.WINDOWS:
+                return f"no window of it is open, {f['waiting']} tasks wait in its windows"
+            case Why.IN_WINDOW:
+                return f"it is in window {f['window']} of worker {f['worker']}"
+            case Why.STARTING:
+                return f"nothing is assigned before {f['until']}"
+            case _:
+                return _resources(self.why, f)
+
+
+def _resources(why: Why, f: Mapping[str, Any]) -> str:
+    """As Lotus words it; ``available`` is what its release of 2020 left out."""
+    mib = 1 << 20
+    end = "" if f.get("release") == 2020 else " available"
+    match why:
+        case Why.MEMORY:
+            return f"not enough physical memory - need: {f['need'] // mib}M, have {f['have'] // mib}M{end}"
+        case Why.VIRTUAL_MEMORY:
+            return f"not enough virtual memory - need: {f['need'] // mib}M, have {f['have'] // mib}M{end}"
+        case Why.THREADS:
+            return f"not enough threads, need {f['need']}, {f['in_use']} in use, target {f['max']}"
+        case _:
+            return "GPU in use" if f.get("release") == 2020 else "GPU(s) in use"
 
 
 def _quota(kind: str, key: str, f: Mapping[str, Any]) -> str:
@@ -99,7 +133,8 @@ class Assigned(Decision):
 
     ``fetch`` are the types that its own paths lack and that the prepare step must bring (NONE: no Fetch call).
     ``path_type`` and ``laid`` say where they and the task's outputs are expected. ``reasons`` tell the choice:
-    rule → figures, with the number of workers that were in question.
+    rule → figures, with the number of workers that were in question. ``waits``: once its files are there the task is
+    told as TaskPrepared, and its own call is made when ``Start`` comes.
     """
 
     task: TaskSpec
@@ -107,6 +142,15 @@ class Assigned(Decision):
     fetch: FileType
     laid: tuple[Laid, ...] = ()
     reasons: Mapping[str, Any] = field(default_factory=dict)
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start(Decision):
+    """The turn of a prepared task has come: make its own call now."""
+
+    task: TaskSpec
+    worker_id: str
 
 
 @dataclass(frozen=True, slots=True)

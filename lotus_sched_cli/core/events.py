@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .caps import Caps
+from .resources import Demands
 from .tasks import ALL_FILE_TYPES, FileType, SectorId, TaskType
 
 ALL_TYPES = FileType(sum(ALL_FILE_TYPES))
@@ -17,7 +18,8 @@ class WorkerSpec:
     """A worker as it registered.
 
     ``id`` lasts over restarts; ``session`` is this process. ``limits`` holds only MaxConcurrent values above 0, by
-    task type and seal proof number. ``gpus`` counts cards, memory is in bytes.
+    task type and seal proof number. ``gpus`` counts cards, memory is in bytes. ``demands`` is what the worker's own table
+    states of each task (the windowed policy looks at it); Lotus's default stands for what it leaves out.
     """
 
     id: str
@@ -32,6 +34,7 @@ class WorkerSpec:
     mem_used: int = 0
     mem_swap_used: int = 0
     limits: Mapping[tuple[TaskType, int], int] = field(default_factory=dict)
+    demands: Demands = field(default_factory=dict)
     cap_aware: bool = True
     ignore_resources: bool = False
 
@@ -77,13 +80,17 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The miner's ``[Storage]`` keys that the scheduler reads. Times in seconds."""
+    """The miner's ``[Storage]`` keys that the scheduler reads. Times in seconds.
+
+    ``assigner`` is the windowed policy's way to choose (its names in Lotus; ``2020`` for that of v0.8.1).
+    """
 
     policy: str = "balanced"
     spread_by: str = "count"
     retry_delay: float = 60.0
     retry_delay_max: float = 1800.0
     disallow_remote_finalize: bool = False
+    assigner: str = "utilization"
 
 
 class Event:
@@ -231,6 +238,13 @@ class TaskRestored(Event):
 @dataclass(frozen=True, slots=True)
 class TaskPreparing(Event):
     """The worker has accepted the Fetch that brings the task's files."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPrepared(Event):
+    """A task that was assigned with ``waits`` has all it needs; its own call is made once ``Start`` says so."""
 
     task_id: str
 

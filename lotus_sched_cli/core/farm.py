@@ -11,7 +11,7 @@ from typing import Final
 
 from . import space
 from .caps import Caps
-from .decisions import Decision, Laid, RestBegan, RestEnded
+from .decisions import Decision, Laid, RestBegan, RestEnded, Start
 from .events import Outcome, Settings, TaskSpec, WorkerSpec
 from .files import Files
 from .needs import missing_types, needs_of
@@ -129,9 +129,10 @@ class Farm(Files):
         task.restored = True
         laid = () if accepted_at is not None else space.lay(task, worker, now) or ()
         self.bind(task, worker, laid, now)
+        task.waits = accepted_at is None
         if accepted_at is not None:
             task.state, task.since = "running", accepted_at
-        worker.version += 1
+        self.worsened(worker)
 
     def _admit(self, spec: TaskSpec, now: float, queued_at: float | None) -> Task:
         sector = self.sector(spec.sector)
@@ -177,11 +178,9 @@ class Farm(Files):
         """The sector's files, or the paths they lie on, changed."""
         if task.state != "queued":
             return
-        if task.waiting:
-            self.policy.task_removed(task)
         self.classify(task)
         if task.waiting:
-            self.policy.task_added(task)
+            self.policy.task_changed(task)
         self.watch_missing(task, now)
 
     def task_removed(self, task_id: str, now: float) -> None:
@@ -236,7 +235,14 @@ class Farm(Files):
         self._uncarry(task, worker)
         if task.spec.type in (_AP, _P1):
             self.set_piece(task.sector, task.piece_before)
-        task.state, task.worker, task.laid = "queued", None, ()
+        task.state, task.worker, task.laid, task.waits = "queued", None, (), False
+
+    def start(self, task: Task) -> None:
+        """A prepared task's turn has come."""
+        assert task.worker is not None
+        if task.waits:
+            task.waits = False
+            self.decisions.append(Start(task.spec, task.worker.id))
 
     def _uncarry(self, task: Task, worker: Worker) -> None:
         spec = task.spec
@@ -268,11 +274,18 @@ class Farm(Files):
             task.state, task.since = "preparing", now
             space.accepted(task, now, True)
 
+    def task_prepared(self, task_id: str, now: float) -> None:
+        task = self.tasks.get(task_id)
+        if task is not None and task.waits and task.state in ("bound", "preparing"):
+            task.state, task.since = "prepared", now
+            self.policy.task_prepared(task)
+
     def task_running(self, task_id: str, now: float) -> None:
         task = self.tasks.get(task_id)
-        if task is not None and task.state in ("bound", "preparing"):
-            task.state, task.since = "running", now
+        if task is not None and task.worker is not None and task.state in ("bound", "preparing", "prepared"):
+            task.state, task.since, task.waits = "running", now, False
             space.accepted(task, now, False)
+            self.policy.worsened(task.worker)
 
     def task_ended(self, task_id: str, outcome: Outcome, error: str, now: float) -> None:
         """A carried task is over. What it had reserved stays so until the path's next report."""
@@ -284,7 +297,7 @@ class Farm(Files):
         for reservation in task.reservations:
             reservation.ended = True
         task.reservations = []
-        task.worker = None
+        task.worker, task.waits = None, False
         self._after_piece(task, outcome)
         task.restored = False
         memory.last_error = error or memory.last_error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from . import space
-from .eligibility import judge
 from .farm import Farm
 from .files import holders_of
 from .tasks import Kind, SectorId, TaskType
@@ -49,22 +48,11 @@ def _ledgers(farm: Farm) -> None:
 
 
 def _bindings(farm: Farm) -> None:
-    """Where a pass has bound something, caps, limits and holds are kept."""
+    """Nothing is bound to a worker that is not enabled."""
     for worker in farm.workers.values():
         new = [t for i, t in worker.carried.items() if i not in worker.carried_before and not t.restored]
-        for task in new:
-            kind = task.spec.type.kind
-            if kind is not None:
-                cap = worker.spec.caps.of(kind)
-                assert worker.of(kind) <= cap, f"{worker.id}: {kind} over its cap of {cap}"
-            limit = worker.spec.limits.get((task.spec.type, task.spec.proof))
-            if limit is not None and kind is None:
-                assert worker.by_proof[task.spec.type, task.spec.proof] <= limit, f"{worker.id}: over a limit"
-            hold = worker.spec.caps.precommit1_hold_max
-            fresh = worker.hold_refs.get(task.spec.sector) == 1
-            if task.spec.type is _P1 and hold and task.sector.held and fresh:
-                assert worker.hold <= hold, f"{worker.id}: hold over {hold}"
-            assert worker.online and not worker.draining, f"{worker.id}: bound while not enabled"
+        enabled = worker.online and not worker.draining
+        assert enabled or not new, f"{worker.id}: bound while not enabled"
 
 
 def _holds(farm: Farm) -> None:
@@ -115,7 +103,6 @@ def _pieces(farm: Farm) -> None:
 
 def _queue(farm: Farm) -> None:
     """Tasks wait or are carried; none waits that a worker would take as things stand."""
-    local = farm.settings.disallow_remote_finalize
     for task in farm.tasks.values():
         assert farm.sectors.get(task.spec.sector) is task.sector, f"{task.spec.id}: its sector"
         if task.state != "queued":
@@ -126,7 +113,7 @@ def _queue(farm: Farm) -> None:
             assert task.not_before > farm.now, f"{task.spec.id}: neither waits nor is delayed"
             continue
         for worker in farm.workers.values():
-            refusal = judge(task, worker, farm.now, local)
+            refusal = farm.policy.judge(task, worker, farm.now)
             assert refusal is not None, f"{task.spec.id} waits although {worker.id} would take it"
     for path in farm.paths.values():
         if space.healthy(path, farm.now):

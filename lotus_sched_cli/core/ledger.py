@@ -13,7 +13,10 @@ from .tasks import SectorId, TaskType
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
-    """A task that waits. ``queued_at`` is its first queueing; it is not tried before ``not_before`` (0: at once)."""
+    """A task that waits. ``queued_at`` is its first queueing; it is not tried before ``not_before`` (0: at once).
+
+    Under the windowed policy it may wait in a window of a worker: ``window`` 1 is the first, 0 none.
+    """
 
     task: TaskSpec
     queued_at: float
@@ -21,11 +24,13 @@ class QueuedTask:
     attempts: int
     failed_on: str | None
     last_error: str
+    worker_id: str | None = None
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A task on a worker; ``state`` is bound, preparing or running, ``since`` that time."""
+    """A task on a worker; ``state`` is bound, preparing, prepared or running, ``since`` that time."""
 
     task: TaskSpec
     state: str
@@ -65,10 +70,18 @@ class Ledger:
         return tuple(one for one in self.carried if one.task.type is task)
 
 
-def queued(task: Task) -> QueuedTask:
+def queued(task: Task, window: tuple[Worker, int] | None = None) -> QueuedTask:
     memory = task.memory
+    worker_id, number = (None, 0) if window is None else (window[0].id, window[1])
     return QueuedTask(
-        task.spec, memory.queued_at, task.not_before, memory.attempts, memory.failed_on, memory.last_error
+        task.spec,
+        memory.queued_at,
+        task.not_before,
+        memory.attempts,
+        memory.failed_on,
+        memory.last_error,
+        worker_id,
+        number,
     )
 
 

@@ -124,7 +124,8 @@ class Task:
     """A queued or bound task.
 
     ``groups`` are those to which its inputs may be fetched (None: any path). ``missing`` are the types that no path
-    declares. ``pools``, ``specials``, ``tried`` and ``reasons`` are the policy's.
+    declares. ``waits``: it does not start by itself once it is prepared. ``pools``, ``specials``, ``tried`` and
+    ``reasons`` are the policy's.
     """
 
     spec: TaskSpec
@@ -143,6 +144,7 @@ class Task:
     since: float = 0.0
     piece_before: Piece | None = None
     restored: bool = False
+    waits: bool = False
     laid: tuple[Laid, ...] = ()
     reservations: list[Reservation] = field(default_factory=list)
     pools: tuple[Any, ...] = ()

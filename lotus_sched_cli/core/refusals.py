@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from .decisions import Decision, Refused, Why
-from .eligibility import judge
 from .farm import Farm
 from .records import Task
 from .tasks import TaskType
@@ -65,8 +64,12 @@ class Refusals:
                 if head is None:
                     heads[kind] = (task, 1)
                 else:
-                    heads[kind] = (task if task.key < head[0].key else head[0], head[1] + 1)
+                    first = self._order(task) < self._order(head[0])
+                    heads[kind] = (task if first else head[0], head[1] + 1)
         return heads
+
+    def _order(self, task: Task) -> Any:
+        return self._farm.policy.order(task)
 
     def _sweep(self, kind: TaskType, task: Task, behind: int, now: float) -> list[Decision]:
         farm = self._farm
@@ -79,7 +82,7 @@ class Refusals:
             if not worker.known or versions.get(worker.id) == worker.version:
                 continue
             versions[worker.id] = worker.version
-            refusal = judge(task, worker, now, farm.settings.disallow_remote_finalize)
+            refusal = farm.policy.judge(task, worker, now)
             if refusal is None or refusal.why is Why.TASK_TYPE:
                 continue
             said = (kind, worker.id, refusal.why)

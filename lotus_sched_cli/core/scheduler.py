@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from heapq import heappop
-from typing import Final
 
 from . import invariants, ledger
-from .balanced import Balanced
 from .decisions import Assigned, Plan, Refusal
-from .eligibility import judge
 from .events import (
     Event,
     FilesDeclared,
@@ -22,6 +18,7 @@ from .events import (
     Settings,
     SettingsChanged,
     TaskEnded,
+    TaskPrepared,
     TaskPreparing,
     TaskQueued,
     TaskRemoved,
@@ -37,7 +34,7 @@ from .events import (
 )
 from .farm import Farm
 from .ledger import Carried, Ledger, QueuedTask, Resting
-from .policy import Policy
+from .policies import POLICIES, checked
 from .records import Task
 from .refusals import Refusals
 from .space import brings
@@ -45,9 +42,6 @@ from .story import Stories, StoryLine
 from .tasks import FileType
 
 __all__ = ["Carried", "Ledger", "QueuedTask", "Resting", "Scheduler", "StoryLine"]
-
-#: ``Settings.policy`` → what makes it.
-policies: Final[dict[str, Callable[[Farm], Policy]]] = {"balanced": Balanced}
 
 
 class Scheduler:
@@ -57,8 +51,8 @@ class Scheduler:
     """
 
     def __init__(self, settings: Settings | None = None, *, validate: bool = False) -> None:
-        self._farm = Farm(_checked(settings or Settings()))
-        self._farm.policy = policies[self._farm.settings.policy](self._farm)
+        self._farm = Farm(checked(settings or Settings()))
+        self._farm.policy = POLICIES[self._farm.settings.policy](self._farm)
         self._refusals = Refusals(self._farm)
         self._stories = Stories()
         self._validating = validate
@@ -86,7 +80,12 @@ class Scheduler:
             assert task.worker is not None
             farm.decisions.append(
                 Assigned(
-                    task.spec, task.worker.id, FileType(brings(task, task.worker)), task.laid, task.reasons
+                    task.spec,
+                    task.worker.id,
+                    FileType(brings(task, task.worker)),
+                    task.laid,
+                    task.reasons,
+                    task.waits,
                 )
             )
         if sweep:
@@ -107,7 +106,7 @@ class Scheduler:
                 sweep = True
             elif what == "rest":
                 farm.rest_due(ref, kind, now)
-            elif (task := farm.tasks.get(ref)) is not None:
+            elif what != "policy" and (task := farm.tasks.get(ref)) is not None:
                 farm.retry_due(task, now) if what == "retry" else farm.missing_due(task, now)
         return sweep
 
@@ -118,6 +117,8 @@ class Scheduler:
                 farm.task_queued(task, now, queued_at)
             case TaskPreparing(task_id):
                 farm.task_preparing(task_id, now)
+            case TaskPrepared(task_id):
+                farm.task_prepared(task_id, now)
             case TaskRunning(task_id):
                 farm.task_running(task_id, now)
             case TaskEnded(task_id, outcome, error):
@@ -170,18 +171,20 @@ class Scheduler:
     def _change(self, settings: Settings) -> None:
         """New settings: the waiting tasks are planned anew, what is bound stays."""
         farm = self._farm
-        farm.settings = _checked(settings)
+        farm.settings = checked(settings)
         waiting = [task for task in farm.tasks.values() if task.waiting]
         for task in waiting:
             farm.policy.task_removed(task)
-        for worker in farm.workers.values():
-            worker.pools, worker.specials = [], {}
-        farm.policy = policies[settings.policy](farm)
+            task.pools, task.specials = (), ()
+        farm.policy.close()
+        policy = farm.policy = POLICIES[settings.policy](farm)
         for worker in farm.workers.values():
             farm.reshaped(worker)
         for task in sorted(waiting, key=lambda t: t.key):
-            farm.policy.task_removed(task)
-            farm.policy.task_added(task)
+            policy.task_changed(task)
+        for task in farm.tasks.values():
+            if task.state == "prepared" and task.waits:
+                policy.task_prepared(task)
 
     # -- questions --------------------------------------------------------------------------------------------------
 
@@ -191,12 +194,12 @@ class Scheduler:
         Raises KeyError for a task or worker that is not known, ValueError for a task that is bound already.
         """
         worker = self._farm.workers[worker_id]
-        return judge(self._queued(task_id), worker, now, self._farm.settings.disallow_remote_finalize)
+        return self._farm.policy.judge(self._queued(task_id), worker, now)
 
     def explain(self, task_id: str, now: float) -> dict[str, Refusal | None]:
         """``judge`` for every worker that is known. Raises as ``judge`` does."""
-        task, local = self._queued(task_id), self._farm.settings.disallow_remote_finalize
-        return {w.id: judge(task, w, now, local) for w in self._farm.workers.values() if w.known}
+        task, policy = self._queued(task_id), self._farm.policy
+        return {w.id: policy.judge(task, w, now) for w in self._farm.workers.values() if w.known}
 
     def _queued(self, task_id: str) -> Task:
         task = self._farm.tasks[task_id]
@@ -206,9 +209,18 @@ class Scheduler:
         return task
 
     def queue(self) -> list[QueuedTask]:
-        """The tasks that wait for a worker or for their time, in the order of the queue."""
+        """The tasks that wait for a worker, in a window or for their time, in the order of the queue."""
+        policy = self._farm.policy
         waiting = [task for task in self._farm.tasks.values() if task.state == "queued"]
-        return [ledger.queued(task) for task in sorted(waiting, key=lambda t: t.key)]
+        return [ledger.queued(task, policy.window_of(task)) for task in sorted(waiting, key=policy.order)]
+
+    def open_windows(self) -> list[str] | None:
+        """Ids of the workers that ask for tasks, one for each open window; None for a policy without windows."""
+        return self._farm.policy.open_windows()
+
+    @property
+    def settings(self) -> Settings:
+        return self._farm.settings
 
     def ledger(self, worker_id: str) -> Ledger | None:
         """What a worker carries and holds; None if it is not known."""
@@ -228,13 +240,3 @@ class Scheduler:
     def validate(self) -> None:
         """Raises AssertionError that names the invariant that broke."""
         invariants.check(self._farm)
-
-
-def _checked(settings: Settings) -> Settings:
-    if settings.policy not in policies:
-        raise ValueError(
-            f"policy {settings.policy!r}: the windowed scheduler is not built yet; use {' or '.join(policies)}"
-        )
-    if settings.spread_by not in ("count", "share"):
-        raise ValueError(f"SpreadBy {settings.spread_by!r}: use count or share")
-    return settings

@@ -6,8 +6,17 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from .decisions import Assigned, Decision, FilesMissing, Refused
-from .events import Event, TaskEnded, TaskPreparing, TaskQueued, TaskRemoved, TaskRestored, TaskRunning
+from .decisions import Assigned, Decision, FilesMissing, Refused, Start
+from .events import (
+    Event,
+    TaskEnded,
+    TaskPrepared,
+    TaskPreparing,
+    TaskQueued,
+    TaskRemoved,
+    TaskRestored,
+    TaskRunning,
+)
 
 #: Lines kept of one task, and tasks of which they are kept once they are gone.
 LINES: Final = 64
@@ -38,6 +47,7 @@ class Stories:
                 self._add(task.id, now, event)
             case (
                 TaskPreparing(task_id=task_id)
+                | TaskPrepared(task_id=task_id)
                 | TaskRunning(task_id=task_id)
                 | TaskEnded(task_id=task_id)
                 | TaskRemoved(task_id=task_id)
@@ -48,7 +58,7 @@ class Stories:
                 pass
 
     def decision(self, now: float, decision: Decision) -> None:
-        if isinstance(decision, Assigned | Refused | FilesMissing):
+        if isinstance(decision, Assigned | Start | Refused | FilesMissing):
             self._add(decision.task.id, now, decision)
 
     def _add(self, task_id: str, now: float, data: Event | Decision) -> None:
