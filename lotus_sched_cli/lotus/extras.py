@@ -35,6 +35,7 @@ METHODS: Final[dict[str, frozenset[str]]] = {
     "worker": frozenset({"AbortCall", "CapsList", "CapsReset", "CapsSet"}),
     "miner": frozenset(
         {
+            "ConfigReload",
             "SealingAbortForce",
             "SealingCapsList",
             "SealingCapsReset",
@@ -171,6 +172,22 @@ class QueuedJob(Struct, frozen=True):
     Attempts: int = 0
     LastError: str = ""
     Reason: str = ""
+
+
+class ConfigChange(Struct, frozen=True):
+    """A key of config.toml with another value than the one that was in force (TOML texts), and when the new one counts."""
+
+    Key: str = ""
+    Old: str = ""
+    New: str = ""
+    Effect: str = ""
+
+
+class ConfigChanges(Struct, frozen=True):
+    """What ``ConfigReload`` found."""
+
+    Changes: list[ConfigChange] = msgspec.field(default_factory=list)
+    Warnings: list[str] = msgspec.field(default_factory=list)
 
 
 class ChainFacts(Struct, frozen=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from . import extras
-from .extras import CapRow, ChainFacts, QueuedJob, TaskUsage, WorkerCapRows
+from .extras import CapRow, ChainFacts, ConfigChanges, QueuedJob, TaskUsage, WorkerCapRows
 from .types import (
     AddressConfig,
     Alert,
@@ -255,9 +255,10 @@ _NAMES: Final = Param(list[str] | None, "[]string")
 _MINER_OURS: Final = (
     _m("SealingAbortForce", "admin", (_CALL,)),
     # a worker by session prefix, number, name or id; empty for all
-    _m("SealingCapsList", "read", (_STR,), list[WorkerCapRows], "[]WorkerCapRows"),
+    _m("SealingCapsList", "admin", (_STR,), list[WorkerCapRows], "[]WorkerCapRows"),
     _m("SealingCapsReset", "admin", (_STR, _NAMES), WorkerCapRows, "WorkerCapRows"),
     _m("SealingCapsSet", "admin", (_STR, _CAPS), WorkerCapRows, "WorkerCapRows"),
+    _m("ConfigReload", "admin", (), ConfigChanges, "ConfigChanges"),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
     _m("SimulatedChain", "read", (), ChainFacts, "ChainFacts"),
     # what a call's process took so far; told now and then, and before its Return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lotus_sched_cli.core.proofs import seal_proof
@@ -58,3 +59,5 @@ class Miner:
     sectors: Sectors
     local: LocalStore
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    #: What config.toml is overridden by.
+    environ: Mapping[str, str] = field(default_factory=dict)

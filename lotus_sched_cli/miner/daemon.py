@@ -16,7 +16,6 @@ from typing import Final
 
 from aiohttp import web
 
-from lotus_sched_cli.core.pipeline import PipelineSettings
 from lotus_sched_cli.core.proofs import seal_proof
 from lotus_sched_cli.core.scheduler import Scheduler
 from lotus_sched_cli.core.tasks import FileType, SectorId
@@ -51,8 +50,8 @@ from .index import SectorIndex
 from .init import STORE
 from .leftovers import Leftovers
 from .options import MinerRunOptions
+from .reload import default_caps, reload
 from .sectors import Sectors
-from .specs import Defaults
 from .store import Store, StoreError
 from .workers import Registry
 
@@ -165,6 +164,7 @@ class _Start:
         repo.set_token(auth.sign(facts.secret, auth.ALL))
         repo.set_api(address.multiaddr)
         stack.callback(repo.clear_api)
+        stack.enter_context(_hangup(miner))
         _modules.info(
             f"starting up miner {facts.address}, simulated chain, proofs: {miner.chain.proofs}, "
             f"API at {address.multiaddr}"
@@ -227,9 +227,7 @@ class _Start:
             store,
             clock=clock,
             dial=dialer,
-            defaults=Defaults(
-                config.number("Storage.PreCommit1Max"), config.number("Storage.PreCommit1HoldMax")
-            ),
+            defaults=default_caps(config),
             proof=proof,
             heartbeat=self._options.heartbeat,
         )
@@ -283,7 +281,7 @@ class _Start:
             store,
             chain,
             dispatch,
-            _pipeline_settings(config),
+            config.pipeline(),
             miner=facts.actor,
             proof=proof,
             max_sealing=config.number("Sealing.MaxSealingSectors"),
@@ -304,6 +302,7 @@ class _Start:
             sectors=sectors,
             local=local,
             stop=self._stop,
+            environ=self._environ,
         )
         api.bind(miner)
         return miner, server
@@ -327,14 +326,6 @@ def _chain_settings(config: Config) -> ChainSettings:
         config.seconds("Chain.BlockDelaySecs"),
         config.number("Chain.PreCommitChallengeDelay"),
         config.number("Chain.MessageConfidence"),
-    )
-
-
-def _pipeline_settings(config: Config) -> PipelineSettings:
-    return PipelineSettings(
-        retry_delay=config.seconds("Storage.RetryDelay"),
-        retry_delay_max=config.seconds("Storage.RetryDelayMax"),
-        lifetime=int(config.seconds("Sealing.CommittedCapacitySectorLifetime") // 30),
     )
 
 
@@ -370,6 +361,24 @@ def _signals(stop: asyncio.Event, caught: list[str]) -> Iterator[None]:
     finally:
         for number in names:
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _hangup(miner: Miner) -> Iterator[None]:
+    """SIGHUP reads config.toml again."""
+
+    def on() -> None:
+        try:
+            reload(miner, miner.environ)
+        except UserError as e:
+            _config_log.error(f"config.toml read again, nothing changed: {e}")
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, on)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _raise_file_limit(alerts: Alerts) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 from lotus_sched_cli.core.proofs import SIZE_NAMES
 from lotus_sched_cli.lotus import auth, discover, logs, methods, units
-from lotus_sched_cli.lotus.extras import ChainFacts
+from lotus_sched_cli.lotus.errors import UserError
+from lotus_sched_cli.lotus.extras import ChainFacts, ConfigChanges
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import MINER_API_VERSION, AddressConfig, Alert, APIVersion
 from lotus_sched_cli.miner.context import Miner
+from lotus_sched_cli.miner.reload import reload
 
 
 class CommonAPI:
@@ -66,6 +68,13 @@ class CommonAPI:
 
     async def LogAlerts(self) -> list[Alert]:
         return self._miner.alerts.list()
+
+    async def ConfigReload(self) -> ConfigChanges:
+        """Read config.toml again; SIGHUP does the same."""
+        try:
+            return reload(self._miner, self._miner.environ)
+        except UserError as e:
+            raise RpcError(1, str(e)) from None
 
     # -- the actor -----------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lotus_sched_cli.core.events import Settings
+from lotus_sched_cli.core.pipeline import PipelineSettings
 from lotus_sched_cli.lotus.errors import UserError
 
 from .keys import BOOL, FLOAT, INT, KEYS, LIST, MAP, UINT, Key
@@ -55,6 +56,14 @@ class Config:
             retry_delay=self.seconds("Storage.RetryDelay"),
             retry_delay_max=self.seconds("Storage.RetryDelayMax"),
             disallow_remote_finalize=self.flag("Storage.DisallowRemoteFinalize"),
+        )
+
+    def pipeline(self) -> PipelineSettings:
+        """The part that the sector pipeline reads."""
+        return PipelineSettings(
+            retry_delay=self.seconds("Storage.RetryDelay"),
+            retry_delay_max=self.seconds("Storage.RetryDelayMax"),
+            lifetime=int(self.seconds("Sealing.CommittedCapacitySectorLifetime") // 30),
         )
 
 

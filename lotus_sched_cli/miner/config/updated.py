@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from .keys import KEYS, MAP, SECTIONS, Key
 from .read import Config, default_value
-from .write import key_lines, toml_text
+from .write import key_lines, toml_text, written_value
 
 _LEVELS: Final = "Logging.SubsystemLevels"
 
@@ -80,7 +80,7 @@ def _key(
     from_env = key.env in environ
     value: str | None
     if from_env:
-        value = toml_text(key, environ_value(key, config))
+        value = toml_text(key, written_value(key, config.values[key.path]))
     else:
         value = entry.text if entry is not None else None
     if not comments:
@@ -92,16 +92,6 @@ def _key(
     if entry is not None and entry.trailing:
         body[-2] += f" {entry.trailing}"
     return lines + body
-
-
-def environ_value(key: Key, config: Config) -> Any:
-    """A value in the form of the file: durations as texts again."""
-    value = config.values[key.path]
-    if key.type == "Duration":
-        from lotus_sched_cli.lotus.units import go_duration
-
-        return go_duration(round(value * 1_000_000_000))
-    return value
 
 
 def _is_default(key: Key, config: Config) -> bool:

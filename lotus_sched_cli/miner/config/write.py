@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .keys import KEYS, LIST, MAP, Key
+from typing import Any
+
+from .keys import DURATION, KEYS, LIST, MAP, Key
 
 
 def default_text() -> str:
@@ -52,6 +54,15 @@ def toml_text(key: Key, value: object) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     return _quoted(str(value))
+
+
+def written_value(key: Key, value: Any) -> Any:
+    """A value of `Config` in the form of the file: seconds of a duration as Go's text."""
+    if key.type != DURATION:
+        return value
+    from lotus_sched_cli.lotus.units import go_duration
+
+    return go_duration(round(value * 1_000_000_000))
 
 
 def _quoted(text: str) -> str:
