@@ -41,6 +41,10 @@ WORKER_COMMANDS = {
     "run": Lazy("commands.worker_run:app", "run a sealing worker"),
     "stop": Lazy("commands.worker_node:stop", "stop the running worker"),
     "info": Lazy("commands.worker_node:info", "what the worker is, offers and stores"),
+    "storage": Lazy("commands.worker_storage:app", "attach and detach the worker's storage paths"),
+    "resources": Lazy("commands.worker_resources:app", "list the variables that change what tasks need"),
+    "tasks": Lazy("commands.worker_tasks:app", "switch task types on and off while the worker runs"),
+    "wait-quiet": Lazy("commands.worker_node:wait_quiet", "wait until the worker runs no task", hidden=True),
 }
 
 

@@ -1,29 +1,25 @@
-"""``lotus-miner storage``: attach, list, find (Lotus: ``cli/miner/storage.go``)."""
+"""``lotus-miner storage`` (Lotus: ``cli/miner/storage.go``)."""
 
 from __future__ import annotations
 
-import json
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from lotus_sched_cli.cli.connect import Api, miner_api
 from lotus_sched_cli.cli.errors import CliError
-from lotus_sched_cli.cli.golang import GoCommand, GoGroup, argument, flag
+from lotus_sched_cli.cli.golang import GoCommand, GoGroup, argument
 from lotus_sched_cli.cli.render import show
 from lotus_sched_cli.cli.sources import MAX_CONNECTIONS, actor_number
 from lotus_sched_cli.cli.views.storage import COUNTED, Asked, find_view, storage_view
-from lotus_sched_cli.lotus.units import parse_size
 
+from . import paths
 from .miner_sectors import sector_number
 
 app = typer.Typer(cls=GoGroup, help="attach, list and search storage paths", add_completion=False)
 
-META: Final = "sectorstore.json"
 #: Seconds that a path's host gets to tell its space; one that hangs must not hold up the others.
 STAT_SECONDS: Final = 10.0
 
@@ -32,68 +28,36 @@ STAT_SECONDS: Final = 10.0
 def attach(
     ctx: typer.Context,
     path: Annotated[str, argument("PATH")],
-    init: Annotated[bool, flag("--init", help="make the path's sectorstore.json first")] = False,
-    weight: Annotated[int, flag("--weight", help="(with init) higher draws more files")] = 10,
-    seal: Annotated[bool, flag("--seal", help="(with init) for sectors in the works")] = False,
-    store: Annotated[bool, flag("--store", help="(with init) for finished sectors")] = False,
-    max_storage: Annotated[
-        str, flag("--max-storage", help="(with init) use no more than this, like 10TiB")
-    ] = "",
-    groups: Annotated[list[str] | None, flag("--groups", help="(with init) groups of the path")] = None,
-    allow_to: Annotated[
-        list[str] | None, flag("--allow-to", help="(with init) groups that may fetch from it (default: all)")
-    ] = None,
+    init: Annotated[bool, paths.INIT] = False,
+    weight: Annotated[int, paths.WEIGHT] = 10,
+    seal: Annotated[bool, paths.SEAL] = False,
+    store: Annotated[bool, paths.STORE] = False,
+    max_storage: Annotated[str, paths.MAX_STORAGE] = "",
+    groups: Annotated[list[str] | None, paths.GROUPS] = None,
+    allow_to: Annotated[list[str] | None, paths.ALLOW_TO] = None,
 ) -> None:
-    api = miner_api(ctx)
-    folder = Path(path).expanduser().absolute()
-    if init:
-        init_path(folder, weight, seal, store, max_storage, groups or [], allow_to or [])
-    elif weight != 10 or seal or store or max_storage or groups or allow_to:
-        raise CliError("flags of a new path without --init", f"add --init, or edit {folder / META} first")
-    api.call("StorageAddLocal", str(folder), timeout=None)
+    settings = paths.NewPath(weight, seal, store, max_storage, tuple(groups or ()), tuple(allow_to or ()))
+    paths.attach(miner_api(ctx), path, init=init, settings=settings)
 
 
-def init_path(
-    folder: Path,
-    weight: int,
-    seal: bool,
-    store: bool,
-    max_storage: str,
-    groups: list[str],
-    allow_to: list[str],
+@app.command("detach", cls=GoCommand, help="take a path away from the miner; its files stay")
+def detach(
+    ctx: typer.Context,
+    path: Annotated[str, argument("PATH")],
+    really_do_it: Annotated[bool, paths.REALLY] = False,
 ) -> None:
-    """Write ``sectorstore.json`` as Lotus does; all is checked before anything is made."""
-    limit = size_of(max_storage)
-    if not (seal or store):
-        raise CliError("must specify at least one of --store or --seal", f"for {folder}")
-    if weight < 0:
-        raise CliError(f"--weight {weight} is negative", "give 0 or more")
-    if (folder / META).exists():
-        raise CliError(f"path is already initialized: {folder}", "attach it without --init")
-    meta = {
-        "ID": str(uuid.uuid4()),
-        "Weight": weight,
-        "CanSeal": seal,
-        "CanStore": store,
-        "MaxStorage": limit,
-        "Groups": groups or None,
-        "AllowTo": allow_to or None,
-        "AllowTypes": None,
-        "DenyTypes": None,
-        "AllowMiners": None,
-        "DenyMiners": None,
-    }
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    (folder / META).write_text(json.dumps(meta, indent=2))
+    paths.detach(miner_api(ctx), path, really=really_do_it)
 
 
-def size_of(text: str) -> int:
-    if not text:
-        return 0
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise CliError(f"parsing max-storage: {error}", "give a size like 10TiB") from None
+@app.command("redeclare", cls=GoCommand, help="look again at what lies on a path")
+def redeclare(
+    ctx: typer.Context,
+    path: Annotated[str, argument("PATH")] = "",
+    id: Annotated[str, paths.ID] = "",
+    all: Annotated[bool, paths.ALL] = False,
+    drop_missing: Annotated[bool, paths.DROP_MISSING] = True,
+) -> None:
+    paths.redeclare(miner_api(ctx), path, id, every=all, drop_missing=drop_missing)
 
 
 @app.command("list", cls=GoCommand, help="list storage paths with their room and files")

@@ -1,4 +1,4 @@
-"""``lotus-worker stop`` and ``info``."""
+"""``lotus-worker stop``, ``info`` and ``wait-quiet``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import typer
 from lotus_sched_cli import __version__
 from lotus_sched_cli.cli.connect import worker_api
 from lotus_sched_cli.cli.golang import GoCommand
-from lotus_sched_cli.cli.render import show
+from lotus_sched_cli.cli.render import notice, show
 from lotus_sched_cli.cli.views.info import worker_view
 
 stop = typer.Typer(add_completion=False)
 info = typer.Typer(add_completion=False)
+wait_quiet = typer.Typer(add_completion=False)
+
+#: Lotus says it, on stdout.
+DEPRECATED = "DEPRECATED: This command will be removed in the future"
 
 
 @stop.command("stop", cls=GoCommand, help="take the worker's paths out of the index and stop it")
@@ -41,3 +45,10 @@ def info_(ctx: typer.Context) -> None:
 def version_number(answer: object) -> int:
     """A worker's ``Version`` is a bare number."""
     return answer if isinstance(answer, int) else 0
+
+
+@wait_quiet.command("wait-quiet", cls=GoCommand, help="wait until the worker runs no task")
+def wait_quiet_(ctx: typer.Context) -> None:
+    api = worker_api(ctx)
+    notice(ctx, DEPRECATED)
+    api.call("WaitQuiet", timeout=None)

@@ -20,3 +20,8 @@ def show(ctx: Context, view: object) -> None:
     options = Globals.of(ctx)
     module = import_module(f".{RENDERERS[options.layout_name()]}", __name__)
     sys.stdout.write(module.render(view, color=options.use_color()))
+
+
+def notice(ctx: Context, text: str) -> None:
+    """A remark for people, on stdout where Lotus has it there."""
+    print(text, flush=True)

@@ -24,6 +24,7 @@ DOCUMENTS: Final = {
     "Lines": "lotus_text:lines",
     "Pledged": "lotus_text:pledged",
     "Diagnosis": "lotus_text:diagnosis",
+    "Variables": "lotus_text:variables",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lotus_sched_cli.cli.views.text import Diagnosis, Lines, Pledged
+from lotus_sched_cli.cli.views.text import Diagnosis, Lines, Pledged, Variables
 
 from .spans import Span
 
@@ -24,3 +24,7 @@ def diagnosis(view: Diagnosis) -> list[Span]:
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return [(text + "\n", "")]
+
+
+def variables(view: Variables) -> list[Span]:
+    return [(f"{row.name}={row.value}\n", "") for row in view.rows]

@@ -26,3 +26,18 @@ class Diagnosis:
     """The scheduler's insides as the miner answered them (``SealingSchedDiag``)."""
 
     data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable and its value."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """``lotus-worker resources``, sorted as whole lines."""
+
+    rows: tuple[Variable, ...]
