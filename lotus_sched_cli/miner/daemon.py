@@ -19,7 +19,7 @@ from aiohttp import web
 from lotus_sched_cli.core.proofs import seal_proof
 from lotus_sched_cli.core.scheduler import Scheduler
 from lotus_sched_cli.core.tasks import FileType, SectorId
-from lotus_sched_cli.lotus import auth, logs, methods
+from lotus_sched_cli.lotus import auth, logs, methods, service
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.repo import Repo, RepoError
 from lotus_sched_cli.lotus.rpc.client import LocalCaller
@@ -88,7 +88,9 @@ async def run(options: MinerRunOptions) -> None:
         stack.enter_context(_signals(stop, caught))
         start = _Start(options, environ, repo, config, stop)
         await start.up(stack)
+        service.ready(f"serving at {(repo.path / 'api').read_text()}")
         await stop.wait()
+        service.stopping()
         _builder.warn("received shutdown", signal=caught[0] if caught else "api")
         _builder.warn("Shutting down...")
     _builder.info("rpc server shut down successfully ")

@@ -11,7 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from lotus_sched_cli.lotus import logs
+from lotus_sched_cli.lotus import logs, service
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 
@@ -59,6 +59,7 @@ class Registration:
             await self._beat_until_lost()
             self.registered.clear()
             log.error("LOTUS-MINER CONNECTION LOST")
+            service.status("the miner was restarted; registering again")
             again = True
 
     async def _first_session(self) -> str:
@@ -133,6 +134,7 @@ class Registration:
             log.error(f"Registering worker failed: {why}")
             raise UserError(f"the miner refused this worker: {why}") from why
         log.info("Worker registered successfully, waiting for tasks")
+        service.ready(f"registered with the miner at {self._miner.info.address}")
         self.registered.set()
         self._worker.poke()
         return True

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from lotus_sched_cli.core.proofs import GIB, MIB, space
 from lotus_sched_cli.core.tasks import FileType, TaskType
-from lotus_sched_cli.lotus import apiinfo, logs, methods, units
+from lotus_sched_cli.lotus import apiinfo, logs, methods, service, units
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.extras import ChainFacts
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
@@ -235,6 +235,7 @@ class _Start:
         registering = asyncio.create_task(registration.run(), name="registration")
         stack.push_async_callback(end, registering)
         await self._until_ended(worker, registering)
+        service.stopping()
         log.warn("Shutting down...")
 
     async def _until_ended(self, worker: Worker, registering: asyncio.Task[None]) -> None:
@@ -303,6 +304,7 @@ async def _connect(miner: MinerConnection) -> None:
             sys.stdout.write(f"\r\x1b[0KConnecting to miner API... ({why})")
             sys.stdout.flush()
             if not said:
+                service.status(f"waiting for the miner: {why}")
                 log.warn(f"no miner yet, trying again every second: {why}")
             said = True
         await asyncio.sleep(1)
