@@ -1,0 +1,277 @@
+"""Tasks on workers: files are fetched, machines work on them, results and failures come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Final, Protocol
+
+from lotus_sched_cli.core.decisions import Assigned
+from lotus_sched_cli.core.events import (
+    Event,
+    Outcome,
+    TaskEnded,
+    TaskPrepared,
+    TaskPreparing,
+    TaskRunning,
+    WorkerJoined,
+    WorkerOnline,
+)
+from lotus_sched_cli.core.needs import CACHE, P1_OUTPUT, SEALED, UNSEALED
+from lotus_sched_cli.core.tasks import TaskType
+
+from .clock import Clock
+from .farm import AP, C2, FIN, FUS, GET, P1, P2, FarmSpec
+from .sharing import Share, Transfer
+from .shelves import Shelves, hold, unhold
+from .things import Disk, Host, Job, Sector, Waiting, bits
+from .trace import Trace
+
+_MADE: Final = {AP: UNSEALED, P1: SEALED | CACHE}
+
+
+class Pipeline(Protocol):
+    """Who is told what becomes of the tasks."""
+
+    def began(self, task: Waiting) -> None: ...
+    def succeeded(self, task: Waiting) -> None: ...
+    def failed(self, task: Waiting) -> None: ...
+    def queued_again(self, task: Waiting) -> None: ...
+
+
+class Labour:
+    """``inbox`` takes the events for the scheduler, ``touched`` the hosts on which something has changed."""
+
+    def __init__(
+        self,
+        farm: FarmSpec,
+        clock: Clock,
+        inbox: list[Event],
+        touched: dict[Host, None],
+        shelves: Shelves,
+        trace: Trace,
+        pipeline: Pipeline,
+    ) -> None:
+        self._farm = farm
+        self._clock = clock
+        self._inbox = inbox
+        self._touched = touched
+        self._shelves = shelves
+        self._trace = trace
+        self._pipeline = pipeline
+
+    # -- a task's way ------------------------------------------------------------------------------------------------
+
+    def begin(self, decision: Assigned, task: Waiting, host: Host) -> None:
+        """The scheduler has bound the task to the host: bring its files, then run it."""
+        job, need = self._take_on(decision, task, host)
+        self._pipeline.began(task)
+        if not self._shelves.reserve(job, need):
+            self._trace.no_space += 1
+            self._end(job, Outcome.NO_SPACE)
+            return
+        then = self._prepared if decision.waits else self._run
+        if decision.fetch:
+            self._inbox.append(TaskPreparing(task.spec.id))
+            self._fetch(job, int(decision.fetch), lambda: then(job))
+        else:
+            then(job)
+
+    def start(self, host: Host, task_id: str) -> None:
+        """The turn of a prepared task has come."""
+        job = host.jobs.get(task_id)
+        if job is not None and job.ran is None:
+            self._run(job)
+
+    def _take_on(self, decision: Assigned, task: Waiting, host: Host) -> tuple[Job, dict[Disk, int]]:
+        stage, sector = task.spec.type, task.sector
+        laid: dict[int, Disk] = {}
+        need: dict[Disk, int] = {}
+        for part in decision.laid:
+            disk = host.disks[part.path_id]
+            need[disk] = need.get(disk, 0) + part.bytes
+            laid |= dict.fromkeys(bits(int(part.types)), disk)
+        if not need:
+            need, laid = self._lay(host, sector, stage, int(decision.fetch))
+        job = Job(task, host, self._clock.now, laid)
+        host.jobs[task.spec.id] = job
+        host.carried[stage] += 1
+        self._touched[host] = None
+        self._clock.moved = self._clock.now
+        draw = Random(f"{self._farm.seed} {sector.number} {stage.short} {sector.tries}")
+        spread = self._farm.jitter * (2 * draw.random() - 1)
+        job.work = host.group.durations.get(stage, 0.0) * (1 + spread)
+        job.fails = draw.random() < host.group.failures.get(stage, 0.0)
+        if stage is P1:
+            hold(host, sector.number, "P1")
+        return job, need
+
+    def _lay(
+        self, host: Host, sector: Sector, stage: TaskType, fetch: int
+    ) -> tuple[dict[Disk, int], dict[int, Disk]]:
+        """Where a worker lays what the scheduler has laid nowhere: on the disk of the right kind."""
+        types = (fetch | _MADE.get(stage, 0)) & ~sector.on(host) if stage is not GET else 0
+        if not types:
+            return {}, {}
+        disk = next(disk for disk in host.disks.values() if disk.seals)
+        return {disk: self._shelves.size(types)}, dict.fromkeys(bits(types), disk)
+
+    def _prepared(self, job: Job) -> None:
+        self._inbox.append(TaskPrepared(job.task.spec.id))
+
+    def _run(self, job: Job) -> None:
+        """Its files are there: the task itself."""
+        stage, host = job.task.spec.type, job.host
+        job.ran = self._clock.moved = self._clock.now
+        self._inbox.append(TaskRunning(job.task.spec.id))
+        work = job.work / 2 if job.fails else job.work
+        if stage is GET:
+            self._fetch(job, P1_OUTPUT, lambda: self._end(job, Outcome.SUCCESS))
+            return
+        if stage is P1:
+            job.share = host.memory
+        elif stage in (P2, C2) and host.gpus:
+            job.share = min(host.gpus, key=len)
+        if job.share is None:
+            self._clock.at(self._clock.now + work, self._over, job, job.token)
+        else:
+            job.share.add(self._clock.now, work, job)
+            self._aim_share(job.share)
+
+    def _over(self, job: Job, token: int) -> None:
+        if job.token == token:
+            self._end(job, Outcome.FAILED if job.fails else Outcome.SUCCESS)
+
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        task, host, now = job.task, job.host, self._clock.now
+        job.token += 1
+        self._clock.moved = now
+        if outcome is Outcome.SUCCESS:
+            self._effect(job)
+        self._stop(job)
+        self._shelves.release(job)
+        del host.jobs[task.spec.id]
+        host.carried[task.spec.type] -= 1
+        if task.spec.type is P1:
+            unhold(host, task.sector.number, "P1")
+        self._touched[host] = None
+        self._trace.record(job, now, outcome.value)
+        error = "" if outcome is Outcome.SUCCESS else "simulated failure"
+        self._inbox.append(TaskEnded(task.spec.id, outcome, error))
+        if outcome is Outcome.SUCCESS:
+            self._pipeline.succeeded(task)
+        elif outcome is Outcome.FAILED:
+            self._pipeline.failed(task)
+        else:
+            self._pipeline.queued_again(task)
+
+    def _effect(self, job: Job) -> None:
+        sector, stage = job.task.sector, job.task.spec.type
+        if stage in _MADE:
+            for bit in bits(_MADE[stage]):
+                disk = job.laid.get(bit)
+                if disk is None:
+                    disk = next(d for d in sector.files if d.worker is job.host and d.seals)
+                self._shelves.put(sector, bit, disk, job=job)
+        elif stage is FUS:
+            self._shelves.release_unsealed(sector)
+        elif stage is FIN:
+            self._shelves.shrink_cache(sector)
+
+    # -- fetching ----------------------------------------------------------------------------------------------------
+
+    def _fetch(self, job: Job, types: int, then: Callable[[], None]) -> None:
+        """Bring files from wherever they lie; a transfer for each host that has some."""
+        host = job.host
+        sources = self._sources(job, types)
+        open_ = set(sources)
+
+        def all_there() -> None:
+            job.moving = []
+            for bit in bits(types):
+                target = job.laid.get(bit)
+                if target is not None:
+                    self._shelves.bring(job.task.sector, bit, target, job)
+            then()
+
+        def arrived(source: Host, size: int) -> None:
+            open_.discard(source)
+            if source is not host:
+                self._trace.copied += size
+                self._trace.copies += 1
+            if not open_:
+                all_there()
+
+        if not sources:
+            all_there()
+        for source, size in sources.items():
+            transfer = Transfer(source.card, host.card, size, lambda s=source, n=size: arrived(s, n))
+            job.moving.append(transfer)
+            self._aim(transfer.start(self._clock.now))
+
+    def _sources(self, job: Job, types: int) -> dict[Host, int]:
+        """Bytes to bring by host; a move to storage takes them from its own host's sealing disk too."""
+        sources: dict[Host, int] = {}
+        for disk, files in job.task.sector.files.items():
+            if disk.worker is not job.host or (job.task.spec.type is GET and disk.seals):
+                size = sum(size for bit, size in files.items() if bit & types)
+                if size:
+                    sources[disk.worker] = sources.get(disk.worker, 0) + size
+        return sources
+
+    def _aim(self, transfers: dict[Transfer, None]) -> None:
+        for transfer in transfers:
+            due = transfer.due(self._clock.now)
+            self._clock.at(due, self._land, transfer, transfer.version)
+
+    def _land(self, transfer: Transfer, version: int) -> None:
+        if transfer.version == version:
+            self._aim(transfer.stop(self._clock.now))
+            transfer.done()
+
+    # -- shared machines ---------------------------------------------------------------------------------------------
+
+    def _aim_share(self, share: Share) -> None:
+        due = share.due()
+        if due is not None:
+            self._clock.at(due, self._share_due, share, share.version)
+
+    def _share_due(self, share: Share, version: int) -> None:
+        if share.version == version:
+            job = share.finish(self._clock.now)
+            job.share = None
+            self._aim_share(share)
+            self._over(job, job.token)
+
+    def _stop(self, job: Job) -> None:
+        if job.share is not None:
+            job.share.remove(self._clock.now, job)
+            self._aim_share(job.share)
+            job.share = None
+        for transfer in job.moving:
+            if transfer.under_way:
+                self._aim(transfer.stop(self._clock.now))
+        job.moving = []
+
+    # -- restarts ----------------------------------------------------------------------------------------------------
+
+    def restart(self, host: Host) -> None:
+        """The worker's process goes; its host keeps serving files, as a stopped worker's storage on NFS would."""
+        host.online = False
+        self._touched[host] = None
+        for job in host.jobs.values():
+            job.token += 1
+            self._stop(job)
+        self._inbox.append(WorkerOnline(host.id, False))
+        self._clock.at(self._clock.now + host.group.restart_lasts, self._back, host)
+
+    def _back(self, host: Host) -> None:
+        host.online = True
+        host.session += 1
+        self._inbox += [WorkerJoined(host.spec()), WorkerOnline(host.id, True)]
+        for disk in host.disks.values():
+            disk.changed = self._clock.now
+            self._shelves.unsettled[disk] = None
+        for job in list(host.jobs.values()):
+            self._end(job, Outcome.AGAIN)
+        self._clock.at(self._clock.now + host.group.restart_every, self.restart, host)
