@@ -7,6 +7,7 @@ that a changed worker can serve, merged in the order of the queue.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final
@@ -18,7 +19,7 @@ from .eligibility import allows, bound_away, judge, may_hold, offers, ready
 from .farm import Farm
 from .matching import Chains
 from .needs import Selector
-from .pools import Pool
+from .pools import Line, Pool
 from .records import Task, Worker
 from .tasks import TaskType
 
@@ -53,17 +54,20 @@ class Balanced:
         task.stamp = next(self._stamps)
         self._find_places(task)
         for pool in task.pools:
-            pool.enqueue(task)
+            pool.line.enqueue(task)
         for worker in task.specials:
-            worker.specials.setdefault(task.spec.type, {})[task.spec.id] = task
+            line = worker.specials.get(task.spec.type)
+            if line is None:
+                line = worker.specials[task.spec.type] = Line()
+            line.enqueue(task)
         self._dirty_tasks[task.spec.id] = task
 
     def task_removed(self, task: Task) -> None:
         task.stamp = 0
         for pool in task.pools:
-            pool.tasks -= 1
+            pool.line.tasks -= 1
         for worker in task.specials:
-            worker.specials[task.spec.type].pop(task.spec.id, None)
+            worker.specials[task.spec.type].tasks -= 1
         self._dirty_tasks.pop(task.spec.id, None)
 
     def task_changed(self, task: Task) -> None:
@@ -97,7 +101,7 @@ class Balanced:
         self._dirty_workers[worker.id] = worker
         now = self.farm.now
         for pool in worker.pools:
-            if pool.offer(worker, now, self.share) and pool.tasks:
+            if pool.offer(worker, now, self.share) and pool.line.tasks:
                 pool.closed = 0
                 self._dirty_pools[id(pool)] = pool
 
@@ -106,7 +110,7 @@ class Balanced:
             self.improved(worker)
             return
         for pool in worker.pools:
-            if pool.type is _AP and pool.offer(worker, self.farm.now, self.share) and pool.tasks:
+            if pool.type is _AP and pool.offer(worker, self.farm.now, self.share) and pool.line.tasks:
                 pool.closed = 0
                 self._dirty_pools[id(pool)] = pool
 
@@ -186,7 +190,7 @@ class Balanced:
         """Let pools go in which nothing has waited for longest."""
         if len(self.pools) < SPARE_POOLS:
             return
-        idle = sorted((p for p in self.pools.values() if not p.tasks), key=lambda p: p.used)
+        idle = sorted((p for p in self.pools.values() if not p.line.tasks), key=lambda p: p.used)
         for pool in idle[: SPARE_POOLS // 2]:
             del self.pools[pool.key]
             for worker in pool.members.values():
@@ -203,25 +207,35 @@ class Balanced:
         self.number += 1
         self._chains.reset()
         bound: list[Task] = []
-        sources: list[tuple[Any, int, Task | Pool]] = []
+        sources: list[tuple[Any, int, Task | Pool | Own]] = []
+        owns: list[Own] = []
         while True:
-            self._gather(sources)
+            if self._dirty_tasks or self._dirty_pools or self._dirty_workers:
+                self._gather(sources, owns)
             if not sources:
                 break
             key, _, source = heappop(sources)
-            if isinstance(source, Pool):
+            if isinstance(source, Task):
+                if source.waiting and not self._hopeless(source):
+                    self._attempt(source, bound)
+            elif isinstance(source, Pool):
                 source.in_pass = False
-                head = source.head()
+                head = source.line.head()
                 if head is None or source.closed == self.number:
                     continue
                 if head.key != key or self._attempt(head, bound):
                     self._push_pool(sources, source)
-            elif source.waiting and not self._hopeless(source):
-                self._attempt(source, bound)
+            elif self._may_take(source):
+                head = source.line.head()
+                if head is not None and head.key == key and not self._attempt(head, bound):
+                    source.pass_by()
+                self._push_own(sources, source)
+        for own in owns:
+            own.give_back()
         bound.sort(key=_key)
         return bound
 
-    def _gather(self, sources: list[tuple[Any, int, Task | Pool]]) -> None:
+    def _gather(self, sources: list[tuple[Any, int, Task | Pool | Own]], owns: list[Own]) -> None:
         """What changed since: its heads come into the pass."""
         if self._dirty_tasks:
             for task in self._dirty_tasks.values():
@@ -235,17 +249,27 @@ class Balanced:
             now = self.farm.now
             for worker in self._dirty_workers.values():
                 self._chains.revive(worker)
-                for kind, tasks in worker.specials.items():
-                    if tasks and ready(worker, kind, now) and _has_slot(worker, kind):
-                        for task in tasks.values():
-                            heappush(sources, (task.key, next(self._order), task))
+                for kind, line in worker.specials.items():
+                    if line.tasks and ready(worker, kind, now) and _has_slot(worker, kind):
+                        own = Own(worker, kind, line)
+                        owns.append(own)
+                        self._push_own(sources, own)
             self._dirty_workers = {}
 
-    def _push_pool(self, sources: list[tuple[Any, int, Task | Pool]], pool: Pool) -> None:
-        head = pool.head()
+    def _push_pool(self, sources: list[tuple[Any, int, Task | Pool | Own]], pool: Pool) -> None:
+        head = pool.line.head()
         if head is not None and pool.closed != self.number and not pool.in_pass:
             pool.in_pass = True
             heappush(sources, (head.key, next(self._order), pool))
+
+    def _push_own(self, sources: list[tuple[Any, int, Task | Pool | Own]], own: Own) -> None:
+        head = own.line.head()
+        if head is not None:
+            heappush(sources, (head.key, next(self._order), own))
+
+    def _may_take(self, own: Own) -> bool:
+        """Whether the worker has a slot left for the type, or one that moving a task of this pass might free."""
+        return _has_slot(own.worker, own.kind) or self._chains.may_move(own.worker, own.kind)
 
     def _hopeless(self, task: Task) -> bool:
         """Quickly: every pool of it has been tried in vain in this pass, and no worker has any of its files."""
@@ -294,13 +318,13 @@ class Balanced:
                 if best is None or value < best:
                     best, chosen, laid = value, drawn[0], drawn[2]
         for worker in task.specials:
-            if not offers(worker, task.spec.type):
-                continue
             part = rank(worker, task.spec.type, task.spec.proof, now, self.share, task.sector)
-            if part is None or not self.fits(task, worker):
+            if part is None:
                 continue
             value = full_rank(task, worker, part)
             if best is not None and value >= best:
+                continue
+            if not offers(worker, task.spec.type) or not self.fits(task, worker):
                 continue
             there = space.lay(task, worker, now)
             if there is None:
@@ -333,14 +357,20 @@ class Balanced:
             expected = {w.id for w in self.farm.workers.values() if pool.admits(pool, w)}
             assert set(pool.members) == expected, f"pool members of {pool.key}"
             waiting = sum(1 for task in self.farm.tasks.values() if task.waiting and pool in task.pools)
-            assert pool.tasks == waiting, f"pool {pool.key} counts {pool.tasks} tasks, {waiting} wait"
+            assert pool.line.tasks == waiting, (
+                f"pool {pool.key} counts {pool.line.tasks} tasks, {waiting} wait"
+            )
             for worker in pool.members.values():
                 assert pool in worker.pools, f"{worker.id} does not know its pool"
         for worker in self.farm.workers.values():
-            for kind, tasks in worker.specials.items():
-                for task in tasks.values():
-                    assert task.waiting and task.spec.type is kind, f"special {task.spec.id} does not wait"
-                    assert worker in task.specials, f"special {task.spec.id} does not know {worker.id}"
+            for kind, line in worker.specials.items():
+                own = {
+                    task.spec.id
+                    for task in self.farm.tasks.values()
+                    if task.waiting and task.spec.type is kind and worker in task.specials
+                }
+                queued = {t.spec.id for _, stamp, t in line.queue if t.waiting and t.stamp == stamp}
+                assert queued == own and line.tasks == len(own), f"{worker.id}: its own {kind.short}"
 
     def _validate_bindings(self) -> None:
         for worker in self.farm.workers.values():
@@ -359,6 +389,24 @@ class Balanced:
                 fresh = worker.hold_refs.get(task.spec.sector) == 1
                 if task.spec.type is _P1 and hold and task.sector.held and fresh:
                     assert worker.hold <= hold, f"{worker.id}: hold over {hold}"
+
+
+@dataclass(slots=True, eq=False)
+class Own:
+    """In a pass: the tasks of one type that may look at this very worker, of which it can take some."""
+
+    worker: Worker
+    kind: TaskType
+    line: Line
+    passed: list[tuple[Any, int, Task]] = field(default_factory=list)
+
+    def pass_by(self) -> None:
+        """The head has found no place in this pass."""
+        self.passed.append(heappop(self.line.queue))
+
+    def give_back(self) -> None:
+        for item in self.passed:
+            heappush(self.line.queue, item)
 
 
 def _has_slot(worker: Worker, kind: TaskType) -> bool:

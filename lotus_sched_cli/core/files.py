@@ -295,7 +295,9 @@ class Files(ABC):
         """Its P1 is bound, wherever: from now on that has the room reserved."""
         piece = task.sector.piece
         if piece is not None and piece.waits:
-            self.set_piece(task.sector, replace(piece, waits=False, guessed=False))
+            self.set_piece(
+                task.sector, Piece(piece.worker_id, piece.path_id, piece.bytes, piece.proof, False)
+            )
 
     def piece_back(self, task: Task) -> None:
         """Its P1 ended without success: the piece waits again, where it lies now."""

@@ -43,6 +43,10 @@ class Chains:
         self._placed.setdefault(task.spec.type, []).append(task)
         self._workers.setdefault(task.spec.type, {})[worker.id] = worker
 
+    def may_move(self, worker: Worker, kind: TaskType) -> bool:
+        """Whether a task of this pass stands on the worker that a chain might still move."""
+        return worker.id in self._workers.get(kind, ()) and worker.id not in self._dead.get(kind, ())
+
     def revive(self, worker: Worker) -> None:
         """The worker gained something in the middle of a pass."""
         for dead in self._dead.values():

@@ -33,6 +33,31 @@ class Entry:
         return self.rank < other.rank
 
 
+@dataclass(slots=True, eq=False)
+class Line:
+    """Waiting tasks in the order of the queue. One that waits no longer is dropped when it comes to the front."""
+
+    queue: list[tuple[QueueKey, int, Task]] = field(default_factory=list)
+    tasks: int = 0
+
+    def enqueue(self, task: Task) -> None:
+        self.tasks += 1
+        heappush(self.queue, (task.key, task.stamp, task))
+        if len(self.queue) > 2 * self.tasks + 64:
+            self.queue = [item for item in self.queue if item[2].waiting and item[1] == item[2].stamp]
+            heapify(self.queue)
+
+    def head(self) -> Task | None:
+        """The first task that waits here."""
+        queue = self.queue
+        while queue:
+            _, stamp, task = queue[0]
+            if task.waiting and task.stamp == stamp:
+                return task
+            heappop(queue)
+        return None
+
+
 Draw = tuple[Worker, Rank, tuple[Laid, ...]]
 
 
@@ -56,9 +81,8 @@ class Pool:
     members: dict[str, Worker] = field(default_factory=dict)
     heap: list[Entry] = field(default_factory=list)
     current: dict[str, Entry] = field(default_factory=dict)
-    queue: list[tuple[QueueKey, int, Task]] = field(default_factory=list)
+    line: Line = field(default_factory=Line)
     closed: int = 0
-    tasks: int = 0
     used: int = 0
     in_pass: bool = False
 
@@ -121,20 +145,3 @@ class Pool:
         if aside is not None:
             heappush(heap, aside)
         return found
-
-    def enqueue(self, task: Task) -> None:
-        self.tasks += 1
-        heappush(self.queue, (task.key, task.stamp, task))
-        if len(self.queue) > 2 * self.tasks + 64:
-            self.queue = [item for item in self.queue if item[2].waiting and item[1] == item[2].stamp]
-            heapify(self.queue)
-
-    def head(self) -> Task | None:
-        """The first task that waits here."""
-        queue = self.queue
-        while queue:
-            _, stamp, task = queue[0]
-            if task.waiting and task.stamp == stamp:
-                return task
-            heappop(queue)
-        return None

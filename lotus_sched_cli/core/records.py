@@ -186,7 +186,7 @@ class Worker:
     version: int = 0
     blocked: bool = False
     pools: list[Any] = field(default_factory=list)
-    specials: dict[TaskType, dict[str, Task]] = field(default_factory=dict)
+    specials: dict[TaskType, Any] = field(default_factory=dict)
 
     def of(self, kind: Kind) -> int:
         """Tasks of this kind carried: bound, preparing and running."""

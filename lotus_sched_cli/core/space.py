@@ -9,7 +9,7 @@ from .decisions import Laid
 from .needs import CACHE, P1_OUTPUT, UNSEALED, Selector
 from .proofs import sector_size, space
 from .records import Path, Reservation, Sector, Task, Worker
-from .tasks import FileType, PathType, TaskType
+from .tasks import FILE_TYPE_SETS, FileType, PathType, TaskType
 
 #: Seconds after which a path without a new health report is not laid on (Lotus ``storage/paths/index.go``).
 HEARTBEAT: Final = 50.0
@@ -87,17 +87,19 @@ def lay(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None:
         return ()
     if selector is Selector.MOVE:
         return _lay_move(task, worker, now)
-    lack = lacks(task, worker)
-    after = piece_room(task, worker)
+    own = worker.own(task.sector)
+    lack = (task.needs.inputs | task.needs.makes) & ~own
+    kind = task.spec.type
+    after = piece_room(task, worker) if kind is TaskType.ADD_PIECE else 0
     if not lack and not after:
         return ()
     proof = task.spec.proof
     total = bytes_of(lack, proof)
-    real = on_real_room(task, worker)
+    real = kind is TaskType.PRECOMMIT1 and own & UNSEALED
     miner = task.spec.sector.miner
     rooms: list[tuple[int, Path]] = []
     for path in worker.paths.values():
-        if path.spec.can_seal and healthy(path, now) and takes_miner(path, miner):
+        if _may_lay(path, now, miner):
             room = path.real_room() if real else path.room()
             if room >= total or after:
                 rooms.append((room, path))
@@ -106,7 +108,7 @@ def lay(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None:
     fetched = lack & task.needs.inputs
     if len(rooms) == 1:
         room, path = rooms[0]
-        if room < total + (bytes_of(after, proof) if after else 0):
+        if after and room < total + bytes_of(after, proof):
             return None
         if lack & ~int(path.spec.allow_types) or (fetched and not _in_groups(path, task.groups)):
             return None
@@ -114,13 +116,20 @@ def lay(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None:
     return _lay_on_many(task, rooms, lack, after)
 
 
+def _may_lay(path: Path, now: float, miner: int) -> bool:
+    spec = path.spec
+    if not spec.can_seal or path.available is None or path.error or now - path.reported_at >= HEARTBEAT:
+        return False
+    return not (spec.allow_miners or spec.deny_miners) or takes_miner(path, miner)
+
+
 def _laid_on_one(path: Path, lack: int, fetched: int, proof: int) -> tuple[Laid, ...]:
     made = lack & ~fetched
     parts = []
     if fetched:
-        parts.append(Laid(path.spec.id, FileType(fetched), bytes_of(fetched, proof)))
+        parts.append(Laid(path.spec.id, FILE_TYPE_SETS[fetched], bytes_of(fetched, proof)))
     if made:
-        parts.append(Laid(path.spec.id, FileType(made), bytes_of(made, proof)))
+        parts.append(Laid(path.spec.id, FILE_TYPE_SETS[made], bytes_of(made, proof)))
     return tuple(parts)
 
 
@@ -149,7 +158,7 @@ def _lay_on_many(task: Task, rooms: list[tuple[int, Path]], lack: int, after: in
         best = max(fits, key=lambda p: (left[p.spec.id] * p.spec.weight, p.spec.id))
         size = bytes_of(file_type, proof)
         left[best.spec.id] -= size
-        laid.append(Laid(best.spec.id, FileType(file_type), size))
+        laid.append(Laid(best.spec.id, FILE_TYPE_SETS[file_type], size))
     if after and piece_path(task, worker_paths=[p for _, p in rooms], left=left, types=after) is None:
         return None
     return tuple(laid)
@@ -183,7 +192,7 @@ def _lay_move(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None
         rank = (bool(here & needs.key), path.room() * path.spec.weight, path.spec.id)
         if best is None or rank > best:
             best = rank
-            chosen = (Laid(path.spec.id, FileType(lack), size),) if lack else ()
+            chosen = (Laid(path.spec.id, FILE_TYPE_SETS[lack], size),) if lack else ()
     return chosen
 
 

@@ -22,6 +22,8 @@ from .events import (
 LINES: Final = 64
 GONE: Final = 1024
 
+_OF_TASKS: Final = (Assigned, Start, Refused, FilesMissing)
+
 
 @dataclass(frozen=True, slots=True)
 class StoryLine:
@@ -58,7 +60,7 @@ class Stories:
                 pass
 
     def decision(self, now: float, decision: Decision) -> None:
-        if isinstance(decision, Assigned | Start | Refused | FilesMissing):
+        if isinstance(decision, _OF_TASKS):
             self._add(decision.task.id, now, decision)
 
     def _add(self, task_id: str, now: float, data: Event | Decision) -> None:
