@@ -19,6 +19,9 @@ from .golang import Context, GoGroup, Lazy, flag, lazy_group
 
 #: Set it to see where an error came from.
 TRACE_ENV = "LOTUS_SCHED_TRACE"
+#: Last word of a line that asks for candidates, as with Lotus; first word of one that asks for names the miner knows.
+COMPLETE = "--generate-bash-completion"
+VALUES = "--generate-values"
 #: Lotus's interfaces that the programs speak; ``--version`` names them beside our own version.
 SPEAKS = "miner API 1.5.0, worker API 1.7.0"
 
@@ -168,8 +171,11 @@ def run(program: GoGroup, name: str, argv: Sequence[str] | None) -> NoReturn:
 def execute(program: GoGroup, name: str, argv: list[str]) -> int:
     """The exit code of one command line (lotus-miner's codes: 1 for an error, 3 for an unknown command)."""
     try:
-        with program.make_context(name, argv) as ctx:
-            program.invoke(ctx)
+        if (argv[-1:] == [COMPLETE] and "--" not in argv[:-1]) or argv[:1] == [VALUES]:
+            print_candidates(program, name, argv)
+        else:
+            with program.make_context(name, argv) as ctx:
+                program.invoke(ctx)
         sys.stdout.flush()
         return 0
     except typer.Exit as exit_:
@@ -184,6 +190,19 @@ def execute(program: GoGroup, name: str, argv: list[str]) -> int:
         return 1
     except Exception as error:
         return complain(unexpected(error), 1)
+
+
+def print_candidates(program: GoGroup, name: str, argv: list[str]) -> None:
+    """What could stand at the cursor, for shells."""
+    if argv[0] == VALUES:
+        from .completion.values import lines
+
+        found = lines(argv[1] if len(argv) > 1 else "", argv[3:])
+    else:
+        from .completion.words import candidates
+
+        found = candidates(program, name, argv[:-1])
+    print("".join(f"{line}\n" for line in found), end="")
 
 
 def complain(text: str, code: int) -> int:
