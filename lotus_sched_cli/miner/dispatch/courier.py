@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from lotus_sched_cli.core.events import Outcome, TaskPreparing, TaskRunning
+from lotus_sched_cli.core.events import Outcome, TaskPrepared, TaskPreparing, TaskRunning
 from lotus_sched_cli.core.scheduler import StoryLine
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.methods import RETURN_OF
@@ -94,7 +94,10 @@ class Couriers:
         fetch = bool(row.fetch) and row.fetched_at is None
         if not flight.restored:
             now = desk.clock()
-            flight.set(**({"fetch_sent_at": now} if fetch else {"sent_at": now}))
+            if fetch:
+                flight.set(fetch_sent_at=now)
+            elif not flight.waits:
+                flight.set(sent_at=now)
             row = flight.row
             writes = desk.store.writes()
             writes.task(
@@ -110,7 +113,16 @@ class Couriers:
             await writes.commit()
         if fetch:
             await self._prepare(flight)
+        if flight.waits:
+            await self._turn(flight)
         await self._main(flight)
+
+    async def _turn(self, flight: Flight) -> None:
+        """Wait until the scheduler says that its resources are free."""
+        turn = flight.turn = asyncio.Event()
+        self._desk.post(TaskPrepared(flight.row.id))
+        await turn.wait()
+        flight.waits, flight.turn = False, None
 
     async def _prepare(self, flight: Flight) -> None:
         """The prepare step: have the worker fetch what its own paths lack."""

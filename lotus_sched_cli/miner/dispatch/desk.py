@@ -109,6 +109,7 @@ class Desk:
             self.calls.pop(call, None)
         flight.calls = ()
         flight.open_call = flight.asking = ""
+        flight.waits, flight.turn = False, None
         if flight.answered is not None:
             flight.answered.set()
             flight.answered = None

@@ -57,6 +57,9 @@ class Flight:
     #: Set while its end is being stored.
     settling: asyncio.Future[None] | None = None
     lock: Held | None = None
+    #: It does not start by itself once it is prepared: the scheduler says when (``turn``).
+    waits: bool = False
+    turn: asyncio.Event | None = None
     last_worker: str | None = None
     error: str = ""
     #: What the task's process took so far, where its worker tells.
@@ -81,6 +84,11 @@ class Flight:
     def fetching(self) -> bool:
         """Its files are being brought."""
         return bool(self.row.fetch) and self.row.fetched_at is None and self.row.phase is not Phase.RUNNING
+
+    @property
+    def prepared(self) -> bool:
+        """Its files are there, and it waits for its turn."""
+        return self.turn is not None and not self.turn.is_set()
 
     @property
     def shown(self) -> TaskType:

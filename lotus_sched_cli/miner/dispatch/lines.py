@@ -20,8 +20,10 @@ def assigned(decision: Assigned, label: str) -> None:
 
 def refused(decision: Refused) -> None:
     task = decision.task
+    # The windowed policy names the part of the scheduler that refused, as Lotus does.
+    caller = decision.refusal.figures.get("caller", task.type.value)
     log.debug(
-        f"sector {task.sector} sched: not scheduling on worker {decision.worker_label} for {task.type}; "
+        f"sector {task.sector} sched: not scheduling on worker {decision.worker_label} for {caller}; "
         f"{decision.refusal.text}",
         behind=decision.behind,
     )

@@ -7,7 +7,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from lotus_sched_cli.core.decisions import Assigned, Decision, FilesMissing, Refused, RestBegan, RestEnded
+from lotus_sched_cli.core.decisions import (
+    Assigned,
+    Decision,
+    FilesMissing,
+    Refused,
+    RestBegan,
+    RestEnded,
+    Start,
+)
 from lotus_sched_cli.core.events import (
     Event,
     Outcome,
@@ -116,6 +124,7 @@ class Dispatch:
         row = flight.row
         assert row.worker_id is not None
         flight.restored = True
+        flight.waits = row.sent_at is None
         self.desk.attach(flight)
         if row.fetch_call_id and row.fetched_at is None:
             self.desk.known_call(flight, row.fetch_call_id, "fetch")
@@ -215,6 +224,8 @@ class Dispatch:
         match decision:
             case Assigned():
                 self._bind(decision)
+            case Start():
+                self._start(decision)
             case Refused():
                 lines.refused(decision)
             case RestBegan():
@@ -243,9 +254,15 @@ class Dispatch:
         for call in flight.old_calls:
             self.desk.old_calls.pop(call, None)
         flight.old_calls = ()
+        flight.waits = decision.waits
         self.desk.attach(flight)
         lines.assigned(decision, worker.label)
         self._couriers.start(flight)
+
+    def _start(self, decision: Start) -> None:
+        flight = self.desk.flights.get(decision.task.id)
+        if flight is not None and flight.row.worker_id == decision.worker_id and flight.turn is not None:
+            flight.turn.set()
 
     def _to_move(self, decision: Assigned) -> FileType:
         """A move brings what its worker lacks as Lotus does: by a Fetch before the MoveStorage."""
