@@ -60,13 +60,18 @@ def shipped() -> dict[str, str]:
 
 def load(where: str) -> FarmSpec:
     """A file, or a shipped farm by its name. Raises FarmError."""
+    return loads(text_of(where), where)
+
+
+def text_of(where: str) -> str:
+    """What stands in the file or shipped farm. Raises FarmError."""
     path = Path(where)
     if not path.exists() and "/" not in where:
         inside = resources.files(__package__).joinpath("farms", f"{where.removesuffix('.toml')}.toml")
         if inside.is_file():
-            return loads(inside.read_text(encoding="utf-8"), where)
+            return inside.read_text(encoding="utf-8")
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as why:
         raise FarmError(
             f"{where}: not UTF-8 text ({why.reason} at byte {why.start}); save it as UTF-8"
@@ -79,7 +84,6 @@ def load(where: str) -> FarmSpec:
             else "'lotus-sched sim --list' names the shipped farms"
         )
         raise FarmError(f"{where}: {why.strerror}; {hint}") from why
-    return loads(text, where)
 
 
 def loads(text: str, where: str) -> FarmSpec:
