@@ -80,6 +80,7 @@ def sched_program() -> GoGroup:
     programs = {
         "miner": Lazy("main:miner_app", "lotus-miner, the miner and its commands"),
         "worker": Lazy("main:worker_app", "lotus-worker, a sealing worker and its commands"),
+        "sim": Lazy("commands.sim:app.sim", "simulate a farm in virtual time, and compare policies"),
     }
     return as_program(lazy_group("lotus-sched", "Lotus's sealing side, evenly spread", programs, no_flags))
 
