@@ -15,6 +15,7 @@ class CliError(UserError):
 
     def __init__(self, text: str, remedy: str = "", code: int = 1) -> None:
         super().__init__(f"{text}; {remedy}" if remedy else text, code)
+        self.text = text
 
 
 class UnknownFlag(CliError):

@@ -30,6 +30,13 @@ HELP: Final = frozenset({"help", "h"})
 VERSION: Final = frozenset({"version", "v"})
 
 
+def program_context(ctx: Context) -> Context:
+    """The context of the program (``lotus-miner``, or ``miner`` of ``lotus-sched``) that a command belongs to."""
+    while ctx.parent is not None and not getattr(ctx.command, "is_program", False):
+        ctx = ctx.parent
+    return ctx
+
+
 class GoCommand(TyperCommand):
     """A command with flags and arguments."""
 
@@ -49,6 +56,10 @@ class GoCommand(TyperCommand):
             raise ArgumentCount(len(rest), usage_line(ctx))
         hand_over(ctx, given)
         return []
+
+
+class ReadCommand(GoCommand):
+    """A command that only reads: ``--watch`` may run it again and again."""
 
 
 class GoGroup(TyperGroup):
@@ -109,7 +120,8 @@ class GoGroup(TyperGroup):
 class Lazy:
     """A subcommand that is known by its line in the help until it is used.
 
-    ``target`` is ``module:attribute`` below ``lotus_sched_cli.cli``, a ``typer.Typer``.
+    ``target`` is ``module:attribute`` below ``lotus_sched_cli.cli``, a ``typer.Typer``, or one of its commands with
+    ``module:attribute.command``.
     """
 
     def __init__(
@@ -126,8 +138,9 @@ class Lazy:
 
     def load(self, name: str) -> Any:
         module, _, attribute = self.target.partition(":")
+        attribute, _, one = attribute.partition(".")
         app = getattr(import_module(f"lotus_sched_cli.cli.{module}"), attribute)
-        command: Any = app if isinstance(app, GoGroup) else command_of(app)
+        command: Any = app if isinstance(app, GoGroup) else command_of(app, one)
         command.name = name
         command.category = self.category
         return command
@@ -146,18 +159,44 @@ class Registered(Lazy):
         )
 
 
-def command_of(app: typer.Typer) -> Any:
-    """The command of an app, or its group with the commands still to be built."""
+class Nested(Lazy):
+    """A group within a group whose module is loaded."""
+
+    def __init__(self, app: typer.Typer) -> None:
+        super().__init__("", str(app.info.help or ""))
+        self.app = app
+
+    def load(self, name: str) -> Any:
+        group = command_of(self.app)
+        group.name = name
+        return group
+
+
+def command_of(app: typer.Typer, one: str = "") -> Any:
+    """The command of an app (that named ``one``), or its group with the commands still to be built."""
     commands = {info.name or "": Registered(info) for info in app.registered_commands}
+    if one:
+        return commands[one].load(one)
     if app.info.cls is not GoGroup:
         (only,) = commands.values()
         return only.load("")
     group = GoGroup(name=app.info.name, help=app.info.help)
-    group.lazy = dict(commands)
+    nested = {
+        info.name: Nested(info.typer_instance)
+        for info in app.registered_groups
+        if info.name and info.typer_instance
+    }
+    group.lazy = {**commands, **nested}
     return group
 
 
-def lazy_group(name: str, help: str, commands: dict[str, Lazy], flags: Callable[..., None]) -> GoGroup:
+def no_flags(ctx: typer.Context) -> None:
+    """For a group that has none of its own."""
+
+
+def lazy_group(
+    name: str, help: str, commands: dict[str, Lazy], flags: Callable[..., None] = no_flags
+) -> GoGroup:
     """A program or group whose subcommands are imported when used; ``flags`` has its own flags as parameters."""
     app = typer.Typer(name=name, cls=GoGroup, help=help, add_completion=False)
     app.callback()(flags)

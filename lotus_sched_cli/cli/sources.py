@@ -79,6 +79,20 @@ def node_chain(node: Api, actor: str) -> Chain:
 Status = tuple[int, dict[str, Any] | None, str]
 
 
+def many(api: Api, method: str, params: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """One method many times, over a few connections; the answers in order. Raises CliError for the first that fails."""
+    lanes = max(1, min(MAX_CONNECTIONS, -(-len(params) // 20)))
+    share = max(1, -(-len(params) // lanes))
+
+    def ask_all(part: Sequence[tuple[Any, ...]]) -> list[Any]:
+        with OneShot(api.info.url, api.info.token, timeout=READ_SECONDS) as peer:
+            return [ask(api, peer, method, each) for each in part]
+
+    with ThreadPoolExecutor(lanes) as pool:
+        parts = [params[at : at + share] for at in range(0, len(params), share)]
+        return [answer for answers in pool.map(ask_all, parts) for answer in answers]
+
+
 def statuses(api: Api, numbers: Sequence[int], *, on_chain: bool, at_once: int) -> list[Status]:
     """(number, ``SectorsStatus`` or None, error) of each, over at most ``at_once`` connections."""
     lanes = max(1, min(at_once, MAX_CONNECTIONS, -(-len(numbers) // 20)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from .errors import CliError
-from .golang import Context
+from .golang import Context, program_context
 
 LAYOUTS: Final = ("rich", "plain")
 
@@ -30,10 +30,9 @@ class Globals:
     @classmethod
     def of(cls, ctx: Context) -> Globals:
         """Read when it is needed: flags of the program may also stand after the command."""
-        while ctx.parent is not None and not getattr(ctx.command, "is_program", False):
-            ctx = ctx.parent
         known = cls.__dataclass_fields__
-        return cls(**{name: value for name, value in ctx.params.items() if name in known})
+        params = program_context(ctx).params
+        return cls(**{name: value for name, value in params.items() if name in known})
 
     def use_color(self) -> bool:
         """Lotus's rule (``cli/util.go``): NO_COLOR wins, then the flag, then a terminal or GOLOG_LOG_FMT=color."""

@@ -12,8 +12,9 @@ from datetime import datetime, timezone
 from typing import Final
 
 __all__ = [
-    "bytes_size", "deci_str", "epoch_time", "fil", "fil_short", "format_ranges", "go_age", "go_duration", "go_time", "parse_duration",
-    "parse_ranges", "parse_size", "parse_time", "rle_decode", "rle_encode", "size_str",
+    "bytes_size", "deci_str", "epoch_time", "fil", "fil_short", "format_ranges", "format_runs", "go_age", "go_duration",
+    "go_time", "parse_duration", "parse_ranges", "parse_size", "parse_time", "rle_decode", "rle_encode", "rle_of_runs",
+    "runs_of_rle", "size_str",
 ]  # fmt: skip
 
 NS: Final = 1
@@ -261,6 +262,32 @@ def _run_number(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise ValueError(f'parsing run bound: strconv.ParseUint: parsing "{text}": invalid syntax')
     return int(text)
+
+
+def format_runs(runs: Iterable[tuple[int, int]]) -> str:
+    """Runs, ascending and not touching, as ``1-3,7``; none at all prints ``0``, as in Lotus."""
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs) or "0"
+
+
+def rle_of_runs(runs: Iterable[tuple[int, int]]) -> list[int]:
+    """Runs as a bit field in Lotus's JSON, however long they are."""
+    out: list[int] = []
+    at = 0
+    for first, last in runs:
+        out += [first - at, last - first + 1]
+        at = last + 1
+    return out or [0]
+
+
+def runs_of_rle(rle: Iterable[int] | None) -> list[tuple[int, int]]:
+    """The runs of a bit field, first and last number of each."""
+    out: list[tuple[int, int]] = []
+    at = 0
+    for i, length in enumerate(rle or ()):
+        if i % 2 and length:
+            out.append((at, at + length - 1))
+        at += length
+    return out
 
 
 def format_ranges(numbers: Iterable[int]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import ChainMap, Counter, deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,6 +38,7 @@ from lotus_sched_cli.lotus.types import CallError, SectorInfo
 from . import calls, sector_rows
 from .asks import Asks
 from .chain import Chain
+from .numbers import Numbers
 from .pool import Pool
 from .records import Phase, TaskRow
 from .seams import Dispatch
@@ -93,7 +94,7 @@ class Sectors:
         self._miner = miner
         self._proof = proof
         self.max_sealing = max_sealing
-        self._first = first_number
+        self.reserved = Numbers(store, first_number)
         self._clock = clock
         self.timers = Timers(clock) if timers is None else timers
         self._own_timers = timers is None
@@ -106,13 +107,13 @@ class Sectors:
         self._pool = Pool("sectors", SECTORS_AT_ONCE)
         self._aside: set[asyncio.Task[Any]] = set()
         self._claimed: set[int] = set()
-        self._lowest = first_number
         self._steps = StepWriter(store, f"t0{miner}/{chain.id}")
 
     # -- life --------------------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
         """Read the sectors; tells dispatch which ones fill no hold. Nothing is started yet."""
+        await self.reserved.load()
         async for row in self._store.each_sector():
             sector = sector_rows.from_row(row)
             self._set_state(sector.id.number, sector.state)
@@ -167,7 +168,7 @@ class Sectors:
         sealing = self.sealing + len(self._claimed)
         if self.max_sealing > 0 and sealing >= self.max_sealing:
             raise RpcError(1, f"too many sectors sealing (curSealing: {sealing}, max: {self.max_sealing})")
-        number = self._next_number()
+        number = self.reserved.next(ChainMap(self._states, dict.fromkeys(self._claimed, State.UNDEFINED)))
         self._claimed.add(number)
         try:
             step = start(SectorId(self._miner, number), self._proof, self._now(), self.settings)
@@ -176,7 +177,7 @@ class Sectors:
             await self._steps.write(writes, step)
             await writes.commit()
         except StoreError as error:
-            self._lowest = min(self._lowest, number)
+            self.reserved.give_back(number)
             raise RpcError(1, f"sector {number} could not be stored: {error}") from error
         finally:
             self._claimed.discard(number)
@@ -194,10 +195,15 @@ class Sectors:
             raise RpcError(1, f'"{state}" is not a valid state') from None
         await self._post(number, _Item(ev.ForceState(forced)))
 
-    async def remove(self, number: int) -> None:
-        """``sectors remove``: stop its work and delete its files. Raises RpcError for a sector that is none."""
+    async def remove(self, number: int, *, again: bool = False) -> None:
+        """``sectors remove``: stop its work and delete its files. Raises RpcError for a sector that is none.
+
+        ``again``: also of one that is removed already (something was left).
+        """
         self._known(number)
-        if self._states[number] not in (State.REMOVED, State.REMOVING):
+        if self._states[number] is not State.REMOVING and (
+            again or self._states[number] is not State.REMOVED
+        ):
             await self._post(number, _Item(ev.Remove()))
 
     def numbers(self, states: Iterable[str] | None = None) -> list[int]:
@@ -433,12 +439,6 @@ class Sectors:
             self._summary[old] -= 1
         self._states[number] = state
         self._summary[state] += 1
-
-    def _next_number(self) -> int:
-        """The lowest that is free, as in Lotus."""
-        while self._lowest in self._states or self._lowest in self._claimed:
-            self._lowest += 1
-        return self._lowest
 
     async def _delete(self, row: TaskRow) -> None:
         writes = self._store.writes()

@@ -28,10 +28,16 @@ FIRST = {
     "sectors status": "SectorsStatus",
     "storage list": "StorageList",
     "storage find": "ActorAddress",
+    "storage locks": "StorageGetLocks",
+    "proving workers": "WorkerStats",
+    "log alerts": "LogAlerts",
+    "log list": "LogList",
+    "sectors numbers info": "SectorNumAssignerMeta",
+    "sectors numbers reservations": "SectorNumReservations",
     "lotus-worker info": "Version",
 }
 #: Not served here.
-OURS = ("storage list sectors", "sectors list upgrade-bounds", "--force-sched", "--partition-info")
+OURS = ("sectors list upgrade-bounds", "--force-sched", "--partition-info")
 
 
 def wanted(capture: Capture) -> str | None:

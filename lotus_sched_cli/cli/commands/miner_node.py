@@ -1,4 +1,4 @@
-"""``lotus-miner stop`` and ``info``."""
+"""``lotus-miner stop``, ``info``, ``version`` and ``wait-api``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from lotus_sched_cli.cli.connect import miner_api
-from lotus_sched_cli.cli.golang import GoCommand, flag
-from lotus_sched_cli.cli.render import show
+from lotus_sched_cli.cli.errors import CliError
+from lotus_sched_cli.cli.golang import GoCommand, ReadCommand, flag, program_context
+from lotus_sched_cli.cli.render import notice, show
 from lotus_sched_cli.cli.sources import chain_state
 from lotus_sched_cli.cli.views.info import miner_view
+from lotus_sched_cli.cli.views.text import Versions
+from lotus_sched_cli.lotus.units import parse_duration
 
 stop = typer.Typer(add_completion=False)
 info = typer.Typer(add_completion=False)
+version = typer.Typer(add_completion=False)
+wait_api = typer.Typer(add_completion=False)
 
 
 @stop.command("stop", cls=GoCommand, help="stop the running miner")
@@ -22,7 +27,7 @@ def stop_(ctx: typer.Context) -> None:
     miner_api(ctx).call("Shutdown")
 
 
-@info.command("info", cls=GoCommand, help="what the miner is and how its sectors stand")
+@info.command("info", cls=ReadCommand, help="what the miner is and how its sectors stand")
 def info_(
     ctx: typer.Context,
     hide_sectors_info: Annotated[bool, flag("--hide-sectors-info", help="leave the sectors out")] = False,
@@ -46,3 +51,41 @@ def info_(
             now=time.time(),
         ),
     )
+
+
+@version.command("version", cls=ReadCommand, help="tell what the running miner is, and this program")
+def version_(ctx: typer.Context) -> None:
+    api = miner_api(ctx)
+    told = api.call("Version")
+    number = told["APIVersion"]
+    numbers = f"{number >> 16}.{number >> 8 & 0xFF}.{number & 0xFF}"
+    program = program_context(ctx)
+    local = f"lotus-miner version {program.command.version_text}"
+    show(ctx, Versions(f"{told['Version']}+api{numbers}", local))
+
+
+@wait_api.command("wait-api", cls=GoCommand, help="wait until the miner answers")
+def wait_api_(
+    ctx: typer.Context,
+    timeout: Annotated[str, flag("--timeout", help="longest wait", default="30s")] = "30s",
+) -> None:
+    end = time.monotonic() + seconds(timeout)
+    while True:
+        try:
+            miner_api(ctx).call("Version", timeout=max(1.0, end - time.monotonic()))
+            return
+        except CliError as error:
+            why = error.text
+        if time.monotonic() >= end:
+            raise CliError("timed out waiting for api to come online", f"after {timeout}: {why}")
+        notice(ctx, f"Not online yet... ({why})")
+        time.sleep(min(1.0, max(0.0, end - time.monotonic())))
+
+
+def seconds(text: str) -> float:
+    try:
+        return parse_duration(text) / 1e9
+    except ValueError as error:
+        raise CliError(
+            f'invalid value "{text}" for flag -timeout: {error}', "give a duration like 30s"
+        ) from None

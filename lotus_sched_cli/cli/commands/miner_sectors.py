@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from lotus_sched_cli.cli.connect import miner_api
-from lotus_sched_cli.cli.errors import CliError
-from lotus_sched_cli.cli.golang import GoCommand, GoGroup, argument, flag
+from lotus_sched_cli.cli.errors import CliError, UnknownCommand
+from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument, flag
 from lotus_sched_cli.cli.render import show
 from lotus_sched_cli.cli.sources import actor_number, chain_of, statuses
 from lotus_sched_cli.cli.state import Globals
 from lotus_sched_cli.cli.views.sectors import SectorList, sector_row, status_view, wanted
 from lotus_sched_cli.cli.views.states import COLORS
 from lotus_sched_cli.cli.views.text import Pledged
+
+from .not_served import CHAIN, NotServed
 
 app = typer.Typer(cls=GoGroup, help="pledge, list and inspect sectors", add_completion=False)
 
@@ -29,9 +31,10 @@ def pledge(ctx: typer.Context) -> None:
     show(ctx, Pledged(number, state))
 
 
-@app.command("list", cls=GoCommand, help="list sectors with their states")
+@app.command("list", cls=ReadCommand, help="list sectors with their states")
 def list_(
     ctx: typer.Context,
+    what: Annotated[str, argument("upgrade-bounds")] = "",
     show_removed: Annotated[bool, flag("--show-removed", "-r", help="list removed ones, too")] = False,
     fast: Annotated[bool, flag("--fast", "-f", help="do not ask the chain about each sector")] = False,
     events: Annotated[bool, flag("--events", "-e", help="count each sector's events")] = False,
@@ -41,6 +44,8 @@ def list_(
     unproven: Annotated[bool, flag("--unproven", "-u", help="leave out proving and available ones")] = False,
     check_parallelism: Annotated[int, flag("--check-parallelism", help="questions asked at once")] = 300,
 ) -> None:
+    if what:
+        not_a_listing(ctx, what)
     if states and unproven:
         raise CliError("only one of --states or --unproven can be specified at once", "leave one out")
     if check_parallelism < 1:
@@ -58,6 +63,13 @@ def list_(
     show(ctx, SectorList(tuple(kept), chain, fast, events, seal_time, initial_pledge))
 
 
+def not_a_listing(ctx: typer.Context, what: str) -> NoReturn:
+    """Lotus's one subcommand of ``list`` needs its chain."""
+    if what == "upgrade-bounds":
+        raise NotServed(f"{ctx.command_path} {what}", CHAIN)
+    raise UnknownCommand(what, None, ctx.command_path)
+
+
 def check_states(states: list[str]) -> None:
     """Lotus takes unknown states in silence and lists nothing."""
     for state in states:
@@ -66,7 +78,7 @@ def check_states(states: list[str]) -> None:
             raise CliError(f'"{state}" is no sector state', f"did you mean {like}?" if like else "see 'info'")
 
 
-@app.command("status", cls=GoCommand, help="tell one sector's state, by its number")
+@app.command("status", cls=ReadCommand, help="tell one sector's state, by its number")
 def status(
     ctx: typer.Context,
     number: Annotated[str, argument("N")],

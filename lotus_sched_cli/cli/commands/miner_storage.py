@@ -8,11 +8,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from lotus_sched_cli.cli.connect import Api, miner_api
-from lotus_sched_cli.cli.errors import CliError
-from lotus_sched_cli.cli.golang import GoCommand, GoGroup, argument
-from lotus_sched_cli.cli.render import show
-from lotus_sched_cli.cli.sources import MAX_CONNECTIONS, actor_number
+from lotus_sched_cli.cli.connect import Api, miner_api, warn
+from lotus_sched_cli.cli.errors import CliError, UnknownCommand
+from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument, flag
+from lotus_sched_cli.cli.render import notice, show
+from lotus_sched_cli.cli.sources import MAX_CONNECTIONS, actor_number, many, statuses
+from lotus_sched_cli.cli.views.files import StoredFiles, locks_view, stored_view
 from lotus_sched_cli.cli.views.storage import COUNTED, Asked, find_view, storage_view
 
 from . import paths
@@ -60,14 +61,40 @@ def redeclare(
     paths.redeclare(miner_api(ctx), path, id, every=all, drop_missing=drop_missing)
 
 
-@app.command("list", cls=GoCommand, help="list storage paths with their room and files")
-def list_(ctx: typer.Context) -> None:
+@app.command("list", cls=ReadCommand, help="list storage paths with their room; 'list sectors' their files")
+def list_(ctx: typer.Context, what: Annotated[str, argument("sectors")] = "") -> None:
     api = miner_api(ctx)
+    if what == "sectors":
+        show(ctx, stored_files(api))
+        return
+    if what:
+        raise UnknownCommand(what, "sectors" if what.startswith("se") else None, "lotus-miner storage list")
     files: dict[str, Any] = api.call("StorageList")
     local: dict[str, str] = api.call("StorageLocal") or {}
     with ThreadPoolExecutor(max(1, min(MAX_CONNECTIONS, len(files)))) as pool:
         asked = dict(zip(files, pool.map(lambda path_id: ask_path(api, path_id), files), strict=True))
     show(ctx, storage_view(files, local, asked))
+
+
+def stored_files(api: Api) -> StoredFiles:
+    """Every file of every path: what paths list, then each sector's places and state, over a few connections."""
+    listed: dict[str, Any] = api.call("StorageList")
+    kinds = {
+        (entry["Number"], kind)
+        for entries in listed.values()
+        for entry in entries or ()
+        for kind in COUNTED
+        if entry["SectorFileType"] & kind
+    }
+    numbers = sorted({number for number, _ in kinds})
+    actor = actor_number(api)
+    places = many(
+        api,
+        "StorageFindSector",
+        [({"Miner": actor, "Number": number}, int(kind), 0, False) for number, kind in sorted(kinds)],
+    )
+    states = {number: status for number, status, _ in statuses(api, numbers, on_chain=False, at_once=300)}
+    return stored_view(dict(zip(sorted(kinds), places, strict=True)), states)
 
 
 def ask_path(api: Api, path_id: str) -> Asked:
@@ -81,10 +108,42 @@ def ask_path(api: Api, path_id: str) -> Asked:
         return Asked(None, None, error=f"{error}:")  # Go prints a wrapped error so
 
 
-@app.command("find", cls=GoCommand, help="tell where the files of a sector are")
+@app.command("find", cls=ReadCommand, help="tell where the files of a sector are")
 def find(ctx: typer.Context, number: Annotated[str, argument("N")]) -> None:
     sector = sector_number(number)
     api = miner_api(ctx)
     ref = {"Miner": actor_number(api), "Number": sector}
     found = {kind: api.call("StorageFindSector", ref, int(kind), 0, False) for kind in COUNTED}
     show(ctx, find_view(found, api.call("StorageLocal") or {}))
+
+
+@app.command("cleanup", cls=GoCommand, help="delete what is left of removed sectors")
+def cleanup(
+    ctx: typer.Context,
+    removed: Annotated[bool, flag("--removed", help="of sectors in state Removed")] = True,
+) -> None:
+    if not removed:
+        return
+    api = miner_api(ctx)
+    gone = set(api.call("SectorsListInStates", ["Removed"]) or ())
+    left = {
+        entry["Number"]
+        for entries in api.call("StorageList").values()
+        for entry in entries or ()
+        if entry["SectorFileType"]
+    }
+    for number in sorted(gone & left):
+        notice(ctx, f"cleaning up data for sector {number}")
+        try:
+            api.call("SectorRemove", number, timeout=None)
+        except CliError as error:
+            warn(f"sector {number}: {error}")
+
+
+@app.command("locks", cls=ReadCommand, help="list sectors whose files are in use")
+def locks(ctx: typer.Context) -> None:
+    api = miner_api(ctx)
+    held = api.call("StorageGetLocks").get("Locks") or []
+    numbers = sorted({lock["Sector"]["Number"] for lock in held})
+    states = {number: status for number, status, _ in statuses(api, numbers, on_chain=False, at_once=300)}
+    show(ctx, locks_view(held, states))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lotus_sched_cli.cli.views.text import Diagnosis, Lines, Pledged, Variables
+from lotus_sched_cli.cli.views.text import Diagnosis, Lines, Pledged, Variables, Versions
 
 from .spans import Span
 
@@ -28,3 +28,8 @@ def diagnosis(view: Diagnosis) -> list[Span]:
 
 def variables(view: Variables) -> list[Span]:
     return [(f"{row.name}={row.value}\n", "") for row in view.rows]
+
+
+def versions(view: Versions) -> list[Span]:
+    """Lotus pads the first label."""
+    return [(f"Daemon:  {view.daemon}\nLocal: {view.local}\n", "")]

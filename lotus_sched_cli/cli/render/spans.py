@@ -7,7 +7,7 @@ uses, or ``""``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -72,8 +72,12 @@ def go_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Span]
     return out
 
 
+#: A table's cell: a text with its colour, or several.
+Cell = Span | list[Span]
+
+
 def lotus_table(
-    columns: Sequence[str], rows: Sequence[dict[str, Span]], lines: Sequence[Sequence[str]] = ()
+    columns: Sequence[str], rows: Sequence[Mapping[str, Cell]], lines: Sequence[Sequence[str]] = ()
 ) -> list[Span]:
     """Lotus's tablewriter (``lib/tablewriter``): every column padded to its longest + 2, one without values left out.
 
@@ -81,17 +85,33 @@ def lotus_table(
     """
     used = [name for name in columns if any(name in row for row in rows)]
     widths = {
-        name: max([len(name), *(len(row[name][0]) for row in rows if name in row)]) + 2 for name in used
+        name: max([len(name), *(cell_len(row[name]) for row in rows if name in row)]) + 2 for name in used
     }
     doc = Doc().line("".join(name.ljust(widths[name]) for name in used))
+    spans = doc.spans
     for number, row in enumerate(rows):
         for name in used:
-            text, style = row.get(name, ("", ""))
-            doc.add(text, style).add(" " * (widths[name] - len(text)))
-        doc.add("\n")
+            cell = row.get(name, NOTHING)
+            pad = " " * (widths[name] - cell_len(cell))
+            if isinstance(cell, list):
+                spans.extend(cell)
+                spans.append((pad, ""))
+            elif cell[1]:
+                spans.append(cell)
+                spans.append((pad, ""))
+            else:
+                spans.append((cell[0] + pad, ""))
+        spans.append(("\n", ""))
         for text in lines[number] if number < len(lines) else ():
             doc.line(f"  {text}")
-    return doc.spans
+    return spans
+
+
+NOTHING: Final = ("", "")
+
+
+def cell_len(cell: Cell) -> int:
+    return len(cell[0]) if isinstance(cell, tuple) else sum(len(text) for text, _ in cell)
 
 
 def load_bar(total: float, reserved: float, used: float, cols: int = 64) -> list[Span]:

@@ -41,3 +41,27 @@ class Variables:
     """``lotus-worker resources``, sorted as whole lines."""
 
     rows: tuple[Variable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Numbers of sectors that wait for something; ``nothing`` is said where none does."""
+
+    numbers: tuple[int, ...]
+    nothing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """The message that was sent for all that waited; None: none did, and ``nothing`` says so."""
+
+    message: str | None
+    nothing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What the daemon is, with its API's version, and what this program is."""
+
+    daemon: str
+    local: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import units
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import (
@@ -38,7 +39,8 @@ class SectorsAPI:
         await self._miner.sectors.update_state(number, state)
 
     async def SectorRemove(self, number: int) -> None:
-        await self._miner.sectors.remove(number)
+        left = any(files.types for files in self._miner.index.on(SectorId(self._miner.facts.actor, number)))
+        await self._miner.sectors.remove(number, again=left)
 
     async def SectorsRefs(self) -> dict[str, list[SealedRef]]:
         return {}
@@ -49,12 +51,30 @@ class SectorsAPI:
         return int(self._miner.config.seconds("Sealing.WaitDealsDelay") * units.SECOND)
 
     async def SectorNumAssignerMeta(self) -> NumAssignerMeta:
-        used = self._miner.sectors.numbers()
-        taken = units.rle_encode(used)
-        return NumAssignerMeta(Reserved=[0], Allocated=taken, InUse=taken, Next=used[-1] + 1 if used else 0)
+        sectors = self._miner.sectors
+        used = sectors.numbers()
+        reserved = sectors.reserved
+        return NumAssignerMeta(
+            Reserved=units.rle_of_runs(reserved.reserved),
+            Allocated=units.rle_encode(used),
+            InUse=units.rle_encode(used),
+            Next=reserved.next(set(used)),
+        )
 
     async def SectorNumReservations(self) -> dict[str, list[int]]:
-        return {}
+        kept = self._miner.sectors.reserved.reservations
+        return {name: units.rle_of_runs(runs) for name, runs in kept.items()}
+
+    async def SectorNumReserve(self, name: str, rle: list[int] | None, force: bool) -> None:
+        sectors = self._miner.sectors
+        await sectors.reserved.reserve(name, units.runs_of_rle(rle), sectors.numbers(), force=force)
+
+    async def SectorNumReserveCount(self, name: str, count: int) -> list[int]:
+        sectors = self._miner.sectors
+        return units.rle_of_runs(await sectors.reserved.reserve_count(name, count, set(sectors.numbers())))
+
+    async def SectorNumFree(self, name: str) -> None:
+        await self._miner.sectors.reserved.free(name)
 
     # -- batches: each sector sends its own message at once, so there is never one ---------------------------------
 

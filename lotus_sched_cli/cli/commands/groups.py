@@ -1,0 +1,91 @@
+"""Groups whose commands lie in several modules, and Lotus's commands that are not served, each in its place."""
+
+from __future__ import annotations
+
+from lotus_sched_cli.cli.golang import GoGroup, Lazy, lazy_group
+
+from .not_served import CHAIN, MARKET, PROOFS, Missing
+
+
+def __getattr__(name: str) -> GoGroup:
+    """``sectors``, ``numbers``, ``batching``, ``proving``, ``actor``: made when they are used."""
+    if name in GROUPS:
+        help, commands = GROUPS[name]
+        return lazy_group(name, help, dict(commands))
+    raise AttributeError(name)
+
+
+def sector(command: str, help: str, module: str = "sector_actions", *, hidden: bool = False) -> Lazy:
+    return Lazy(f"commands.{module}:app.{command}", help, hidden=hidden)
+
+
+GROUPS: dict[str, tuple[str, dict[str, Lazy]]] = {
+    "sectors": (
+        "pledge, list and inspect sectors",
+        {
+            "status": sector("status", "tell one sector's state, by its number", "miner_sectors"),
+            "list": sector("list", "list sectors with their states", "miner_sectors"),
+            "refs": sector("refs", "list which sectors hold the data of deals"),
+            "update-state": sector("update-state", "force a sector into a state"),
+            "pledge": sector(
+                "pledge", "make a new sector without deals (committed capacity)", "miner_sectors"
+            ),
+            "numbers": Lazy("commands.groups:numbers", "sector numbers: which are taken, reserved, free"),
+            "terminate": sector("terminate", "give a sector up, on the chain too", hidden=True),
+            "remove": sector("remove", "forget a sector and delete its files"),
+            "abort-upgrade": sector("abort-upgrade", "stop the upgrade of a sector", hidden=True),
+            "seal": sector("seal", "seal a sector that waits for deals now"),
+            "set-seal-delay": sector("set-seal-delay", "minutes that a sector waits for deals", hidden=True),
+            "batching": Lazy("commands.groups:batching", "messages of several sectors that wait to be sent"),
+            "match-pending-pieces": sector(
+                "match-pending-pieces", "put waiting pieces into open sectors", hidden=True
+            ),
+            "unseal": sector("unseal", "make a sector's unsealed file again", hidden=True),
+            "precommits": Missing(CHAIN),
+            "check-expire": Missing(CHAIN),
+            "expired": Missing(CHAIN),
+            "extend": Missing(CHAIN),
+            "snap-up": Missing(MARKET),
+            "mark-for-upgrade": Missing(MARKET),
+            "get-cc-collateral": Missing(CHAIN),
+            "compact-partitions": Missing(CHAIN),
+        },
+    ),
+    "numbers": (
+        "sector numbers: which are taken, reserved, free",
+        {
+            "info": sector("info", "tell the next number, those taken and those reserved", "sector_numbers"),
+            "reservations": sector("reservations", "list reservations of numbers", "sector_numbers"),
+            "reserve": sector("reserve", "keep numbers for later use", "sector_numbers"),
+            "free": sector("free", "give a reservation up", "sector_numbers"),
+        },
+    ),
+    "batching": (
+        "messages of several sectors that wait to be sent",
+        {
+            "commit": sector("commit", "list sectors whose commit waits, and send it", "sector_batching"),
+            "precommit": sector(
+                "precommit", "list sectors whose precommit waits, and send it", "sector_batching"
+            ),
+        },
+    ),
+    "proving": (
+        "workers for proofs over time",
+        {
+            "workers": Lazy("commands.miner_proving:app", "list workers for proofs over time"),
+            **{name: Missing(PROOFS) for name in ("info", "deadlines", "deadline", "faults", "check")},
+            **{name: Missing(PROOFS) for name in ("compute", "recover-faults")},
+        },
+    ),
+    "actor": (
+        "the miner's actor on the chain",
+        {
+            name: Missing(CHAIN)
+            for name in (
+                "set-addresses", "set-peer-id", "withdraw", "repay-debt", "info", "control", "set-owner",
+                "propose-change-worker", "confirm-change-worker", "compact-allocated",
+                "propose-change-beneficiary", "confirm-change-beneficiary", "settle-deal",
+            )
+        },
+    ),
+}  # fmt: skip
