@@ -2,13 +2,14 @@
 PY := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help venv demo demo-proofs test quick lint bench proofs lock clean
+.PHONY: help venv demo demo-proofs test quick lint docs screenshots bench proofs lock clean
 
 help:
 	@echo "make demo    a miner and two workers seal four sectors before your eyes (simulated)"
 	@echo "make demo-proofs  the same really sealed and verified, 2KiB sectors (Rust; some 3 minutes after make proofs)"
 	@echo "make test    formatting, lint, types, import arrows, all tests"
 	@echo "make quick   the same without the slow tests"
+	@echo "make docs    write completions/ and the generated documents anew from the commands and settings"
 	@echo "make bench   measure, and write docs/benchmarks.md"
 	@echo "make proofs  build lotus-proofs (Rust; 2 to 4 minutes) and make 2KiB test parameters (7 to 20 minutes), once"
 	@echo "make venv    the environment in .venv, with lotus-miner, lotus-worker and lotus-sched"
@@ -35,6 +36,13 @@ lint: venv
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+
+docs: venv
+	$(PY) tools/docs.py
+
+# A farm is sealed in simulation for it; needs Pillow (pip install ".[screenshots]").
+screenshots: venv
+	$(PY) tools/screenshots.py
 
 bench: venv
 	PYTHONPATH=tests $(PY) -m bench.run --write docs/benchmarks.md
