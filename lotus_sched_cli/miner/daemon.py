@@ -22,6 +22,7 @@ from lotus_sched_cli.core.tasks import FileType, SectorId
 from lotus_sched_cli.lotus import auth, logs, methods, service
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.repo import Repo, RepoError
+from lotus_sched_cli.lotus.rpc import gohttp
 from lotus_sched_cli.lotus.rpc.client import LocalCaller
 from lotus_sched_cli.lotus.rpc.server import RpcServer
 from lotus_sched_cli.sealers import child, prover
@@ -400,8 +401,10 @@ def _raise_file_limit(alerts: Alerts) -> None:
 @contextlib.asynccontextmanager
 async def _http(server: RpcServer, local: LocalStore, sock: endpoint.Socket) -> AsyncIterator[None]:
     app = web.Application()
+    gohttp.like_go(app)
     server.attach(app)
     app.add_routes(serve.routes(local, server.authorize, missing="write"))
+    app.add_routes(server.rest())
     runner = web.AppRunner(
         app, access_log=None, handle_signals=False, keepalive_timeout=90, shutdown_timeout=1
     )

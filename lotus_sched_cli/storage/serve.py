@@ -19,6 +19,7 @@ from aiohttp import web
 from lotus_sched_cli.core.proofs import sector_size
 from lotus_sched_cli.core.tasks import FILE_TYPES_BY_NAME, FileType, SectorId
 from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.rpc import gohttp
 
 from .errors import NotFoundError, StorageError
 from .meta import parse_name
@@ -89,9 +90,7 @@ class _Remote:
                 if request.method == "DELETE":
                     return await self._delete(request, type, name)
                 return _not_allowed()
-        return web.Response(
-            status=404, text="404 page not found\n", headers={"X-Content-Type-Options": "nosniff"}
-        )
+        return gohttp.refusal(404, "404 page not found")
 
     async def _stat(self, id: str) -> web.Response:
         try:

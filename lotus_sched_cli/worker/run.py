@@ -20,6 +20,7 @@ from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus import apiinfo, logs, methods, service, units
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.extras import ChainFacts
+from lotus_sched_cli.lotus.rpc import gohttp
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.server import RpcServer
 from lotus_sched_cli.lotus.types import MINER_API_VERSION, APIVersion
@@ -365,8 +366,10 @@ def _check_files(sealer: Sealer, sector_size: int) -> None:
 @contextlib.asynccontextmanager
 async def _http(server: RpcServer, store: Store, endpoint: Endpoint) -> AsyncIterator[None]:
     app = web.Application()
+    gohttp.like_go(app)
     server.attach(app)
     app.add_routes(serve.routes(store, server.authorize))
+    app.add_routes(server.rest())
     runner = web.AppRunner(
         app, access_log=None, handle_signals=False, keepalive_timeout=90, shutdown_timeout=1
     )

@@ -21,6 +21,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from lotus_sched_cli.lotus import logs
 from lotus_sched_cli.lotus.methods import MethodSpec
 
+from . import gohttp
 from .engine import (
     ALL_PERMS,
     DEFAULT_PERMS,
@@ -91,6 +92,10 @@ class RpcServer:
             web.route("*", RPC_PATH, self._handle),
             *(web.route(r.method, r.path, self._guarded(r.handler)) for r in self.streams.routes()),
         ]
+
+    def rest(self) -> list[web.RouteDef]:
+        """Whatever else is asked for: 404, but a bad token is refused first. Add it last."""
+        return [web.route("*", "/{path:.*}", self._guarded(not_found))]
 
     def attach(self, app: web.Application, *, grace: float = 3.0) -> None:
         """Add the routes to an app, and `close` with it."""
@@ -222,9 +227,7 @@ def unauthorized() -> web.Response:
 
 async def not_found(request: web.Request) -> web.Response:
     """Go's answer to a path that nobody serves."""
-    return web.Response(
-        status=404, text="404 page not found\n", headers={"X-Content-Type-Options": "nosniff"}
-    )
+    return gohttp.refusal(404, "404 page not found")
 
 
 class _Socket:

@@ -22,6 +22,8 @@ from aiohttp import web
 
 from lotus_sched_cli.lotus import gojson, logs
 
+from . import gohttp
+
 log = logs.get("rpcenc")
 
 #: Seconds that a parameter and its stream request wait for each other.
@@ -255,11 +257,9 @@ class StreamHub:
         try:
             id_ = uuid.UUID(request.match_info["uuid"])
         except ValueError:
-            return web.Response(
-                status=400, text=f"parsing reader uuid: {_uuid_error(request.match_info['uuid'])}\n"
-            )
+            return gohttp.refusal(400, f"parsing reader uuid: {_uuid_error(request.match_info['uuid'])}")
         if request.method not in ("HEAD", "POST"):
-            return web.Response(status=405, text="unsupported method\n")
+            return gohttp.refusal(405, "unsupported method")
         arrival = _Arrival(request)
         self._open.add(arrival)
         try:
@@ -269,7 +269,12 @@ class StreamHub:
             status, location = await arrival.decided
         finally:
             self._open.discard(arrival)
-        return web.Response(status=status, headers={"Location": location} if location else None)
+        if not location:
+            return web.Response(status=status)
+        # as http.Redirect does, for which a HEAD is what a browser asked
+        return web.Response(
+            status=status, headers={"Location": location, "Content-Type": "text/html; charset=utf-8"}
+        )
 
     def close(self) -> None:
         """End every stream that is held open (500), for shutdown."""

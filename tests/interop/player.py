@@ -1,0 +1,243 @@
+"""Plays a scenario's requests to our program, in their order and side by side where they were, and holds the answers.
+
+A request goes out when everything that the recorded farm had been answered before it has been answered here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from .compare import fits, same, told
+from .mapping import Mapping
+from .recording import Exchange
+
+#: Methods whose values follow from what was asked and told before.
+FOLLOWS = frozenset(
+    {
+        "ActorAddress", "ActorSectorSize", "AuthVerify", "StorageAuthVerify", "StorageInfo", "StorageFindSector",
+        "StorageBestAlloc", "StorageList", "StorageLocal", "StorageTryLock", "StorageGetLocks", "PledgeSector",
+        "SectorsList", "RuntimeSubsystems",
+    }
+)  # fmt: skip
+#: Lists in random order, or in that of the free space at a moment that is on no wire.
+UNORDERED = frozenset({"StorageFindSector", "StorageList", "StorageBestAlloc"})
+#: How long an answer may take here, seconds.
+PATIENCE = 20.0
+_NOT_SENT = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Our answer, in the recordings' words."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Player:
+    """One client per recorded connection kind: HTTP by POST, WebSockets by connection."""
+
+    def __init__(self, url: str, mapping: Mapping) -> None:
+        self._url = url
+        self._mapping = mapping
+        self._http = aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(PATIENCE))
+        self._sockets: dict[int, _Talk] = {}
+
+    async def close(self) -> None:
+        for talk in self._sockets.values():
+            await talk.close()
+        await self._http.close()
+
+    async def play(
+        self,
+        asked: Iterable[Exchange],
+        at: Callable[[Exchange], Awaitable[None]],
+        differs: Callable[[Exchange, Heard], Iterable[str]],
+    ) -> list[str]:
+        """The differences, each with the exchange that it is of."""
+        running: dict[asyncio.Task[list[str]], Exchange] = {}
+        found: list[str] = []
+
+        async def one(e: Exchange) -> list[str]:
+            try:
+                heard = await self.ask(e)
+            except (TimeoutError, aiohttp.ClientError, LookupError) as why:
+                return [f"{_name(e)}: no answer ({why!r})"]
+            return [f"{_name(e)}: {text}" for text in differs(e, heard)]
+
+        for e in asked:
+            due = [task for task, other in running.items() if other.done <= e.t]
+            if due:
+                await asyncio.wait(due)
+                for task in due:
+                    del running[task]
+                    found += task.result()
+            await at(e)
+            running[asyncio.create_task(one(e))] = e
+            await asyncio.sleep(0)
+        if running:
+            for task in running:
+                found += await task
+        return found
+
+    async def ask(self, e: Exchange) -> Heard:
+        assert e.body is not None
+        body = self._mapping.ours(e.body)
+        if e.ws:
+            talk = self._sockets.get(e.conn)
+            if talk is None:
+                token = self._mapping.ours(_any_token())
+                talk = self._sockets[e.conn] = await _Talk.open(
+                    self._http, self._url + "/rpc/v0", token.decode()
+                )
+            answer = await talk.ask(json.loads(body)["id"], body.decode())
+            return Heard(200, {}, self._mapping.theirs(answer))
+        headers = [
+            (k, self._mapping.ours(v.encode()).decode()) for k, v in e.headers if k.lower() not in _NOT_SENT
+        ]
+        async with self._http.request(
+            e.verb, self._url + e.path, data=body or None, headers=headers, allow_redirects=False,
+            skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
+        ) as answer:  # fmt: skip
+            got = await answer.read()
+            names = {k.lower(): self._mapping.theirs(v.encode()).decode() for k, v in answer.headers.items()}
+            return Heard(answer.status, names, self._mapping.theirs(got))
+
+
+class _Talk:
+    """A WebSocket on which several calls wait for their answers."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self._ws = ws
+        self._waiting: dict[Any, asyncio.Future[bytes]] = {}
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, http: aiohttp.ClientSession, url: str, token: str) -> _Talk:
+        return cls(await http.ws_connect(url, headers={"Authorization": f"Bearer {token}"}, max_msg_size=0))
+
+    async def close(self) -> None:
+        self._reader.cancel()
+        await self._ws.close()
+
+    async def ask(self, id_: Any, text: str) -> bytes:
+        answer = self._waiting[id_] = asyncio.get_running_loop().create_future()
+        await self._ws.send_str(text)
+        return await asyncio.wait_for(answer, PATIENCE)
+
+    async def _read(self) -> None:
+        async for message in self._ws:
+            told = json.loads(message.data)
+            waiting = self._waiting.pop(told.get("id"), None)
+            if waiting is not None:
+                waiting.set_result(message.data.encode())
+
+
+def _any_token() -> bytes:
+    from .mapping import good_tokens
+
+    return max(good_tokens(), key=len)
+
+
+def differences(e: Exchange, heard: Heard) -> Iterator[str]:
+    """How our answer differs from the recorded one; nothing if it does not."""
+    if heard.status != e.status:
+        yield f"status {heard.status}, Lotus has {e.status}: {heard.body[:300]!r}"
+        return
+    if not e.ws:
+        yield from _headers(e, heard)
+    if e.method and (e.status == 200 or e.error):
+        yield from _rpc(e, heard)
+    elif e.answer is not None and _text(e) and heard.body != e.answer:
+        yield from _bodies(heard.body, e.answer)
+
+
+def _headers(e: Exchange, heard: Heard) -> Iterator[str]:
+    """Names of all, values of those that follow. A length and chunks are both a body's framing."""
+
+    def names(found: Iterable[str]) -> set[str]:
+        return {"framing" if n in ("content-length", "transfer-encoding") else n for n in found}
+
+    theirs = {k.lower(): v for k, v in e.answer_headers}
+    if names(heard.headers) != names(theirs):
+        yield f"headers {sorted(heard.headers)}, Lotus has {sorted(theirs)}"
+    for name in ("content-type", "accept-ranges", "content-range", "x-content-type-options"):
+        if heard.headers.get(name) != theirs.get(name):
+            yield f"{name}: {heard.headers.get(name)}, Lotus has {theirs.get(name)}"
+
+
+def _rpc(e: Exchange, heard: Heard) -> Iterator[str]:
+    try:
+        ours, theirs = json.loads(heard.body or b"null"), json.loads(e.answer or b"null")
+    except ValueError:
+        yield f"no JSON: {heard.body[:200]!r}"
+        return
+    if not isinstance(theirs, dict) or not isinstance(ours, dict):
+        if ours != theirs:
+            yield f"{heard.body[:200]!r}, Lotus has {(e.answer or b'')[:200]!r}"
+        return
+    if list(ours) != list(theirs):
+        yield f"members {list(ours)}, Lotus has {list(theirs)}: {heard.body[:300]!r}"
+        return
+    if ours["id"] != theirs["id"] or type(ours["id"]) is not type(theirs["id"]):
+        yield f"id {ours['id']!r}, Lotus has {theirs['id']!r}"
+    if e.error is not None:
+        yield from same(ours["error"], e.error, "error")
+    elif "result" in theirs:
+        result, recorded = ours["result"], theirs["result"]
+        if e.method in FOLLOWS:
+            if e.method in UNORDERED:
+                result, recorded = _sorted(result), _sorted(recorded)
+            yield from same(result, recorded)
+        elif recorded is None and e.method not in ("SectorsListInStates",):
+            yield from same(result, None)
+        else:
+            yield from fits(result, told(e.to, e.method))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _sorted(v) if isinstance(v, list) else v for k, v in value.items()}
+    return sorted(value, key=lambda v: json.dumps(v, sort_keys=True)) if isinstance(value, list) else value
+
+
+def _text(e: Exchange) -> bool:
+    kind = e.answer_header("Content-Type") or ""
+    return (
+        (kind.startswith("text/plain") and "version=" not in kind)
+        or not e.answer
+        or e.path.startswith("/rpc")
+    )
+
+
+def _bodies(ours: bytes, theirs: bytes) -> Iterator[str]:
+    try:
+        a, b = json.loads(ours), json.loads(theirs)
+    except ValueError:
+        a = b = None
+    if a is None or b is None:
+        yield f"body {ours[:200]!r}, Lotus has {theirs[:200]!r}"
+    else:
+        yield from same(a, b)
+
+
+def _name(e: Exchange) -> str:
+    shown = json.dumps(e.params)[:120] if e.method else e.path[:120]
+    return f"{e.scenario} {e.sender}→{e.to} {e.label} {shown}"
+
+
+@asynccontextmanager
+async def playing(url: str, mapping: Mapping) -> AsyncIterator[Player]:
+    player = Player(url, mapping)
+    try:
+        yield player
+    finally:
+        await player.close()

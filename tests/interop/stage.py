@@ -1,0 +1,253 @@
+"""Our miner in the state in which the recorded one was when a scenario began.
+
+What was told to the recorded miner before is told to ours: paths, files, health, workers. The sectors are laid into its
+store as the recorded miner showed them. What a miner does with its own hands (the final move into its own paths) was on
+no wire: files there are laid into the index as the recorded answers show them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from lotus_sched_cli.core.pipeline import Piece, Sector
+from lotus_sched_cli.core.pipeline.states import State
+from lotus_sched_cli.core.tasks import FileType, SectorId
+from lotus_sched_cli.lotus import gojson
+from lotus_sched_cli.lotus.repo import Repo
+from lotus_sched_cli.lotus.types import FsStat, HealthReport, SectorID, SectorInfo, StorageInfo
+from lotus_sched_cli.miner import sector_rows
+from lotus_sched_cli.miner.api import MinerAPI
+from lotus_sched_cli.miner.context import Miner
+from lotus_sched_cli.miner.daemon import run
+from lotus_sched_cli.miner.init import STORE, init
+from lotus_sched_cli.miner.options import MinerInitOptions, MinerRunOptions
+from lotus_sched_cli.miner.records import LogRow
+from lotus_sched_cli.miner.store import Store
+
+from .mapping import Mapping
+from .recording import Exchange, before, exchanges, folder
+from .standin import StandInWorker
+
+#: The recorded miner's own paths: folder below /mnt, file in the recordings.
+OWN_PATHS = {
+    "preseal": "miner-after-init/preseal_sectorstore.json",
+    "lotusminer": "miner-running/sectorstore.json",
+    "long": "paths/miner_attach_init_store_weight20.sectorstore.json",
+}
+#: As the recorded farm had it, but a chain that stands still and no work of the miner's own.
+CONFIG = """
+[API]
+ListenAddress = "/ip4/127.0.0.1/tcp/0/http"
+[Storage]
+AllowAddPiece = false
+AllowPreCommit1 = false
+AllowPreCommit2 = false
+AllowCommit = false
+AllowUnseal = false
+AllowReplicaUpdate = false
+AllowProveReplicaUpdate2 = false
+AllowRegenSectorKey = false
+[Chain]
+BlockDelaySecs = 4
+"""
+
+
+@dataclass
+class Stage:
+    """Our miner, its stand-in workers, and what stands for what."""
+
+    repo: Path
+    mapping: Mapping
+    patch: pytest.MonkeyPatch
+    workers: dict[str, StandInWorker] = field(default_factory=dict)
+    #: It was told to shut down; what comes next is for the process after it.
+    ended: bool = False
+
+    async def start(self) -> None:
+        bound: asyncio.Future[Miner] = asyncio.get_running_loop().create_future()
+        bind = MinerAPI.bind
+
+        def remember(api: MinerAPI, miner: Miner) -> None:
+            bind(api, miner)
+            bound.set_result(miner)
+
+        options = MinerRunOptions(miner_repo=self.repo, environ={}, heartbeat=3600, manage_fdlimit=False)
+        with self.patch.context() as patch:
+            patch.setattr(MinerAPI, "bind", remember)
+            self.daemon = asyncio.create_task(run(options))
+            await asyncio.wait({self.daemon, bound}, return_when=asyncio.FIRST_COMPLETED)
+            if self.daemon.done():
+                self.daemon.result()
+        self.miner = bound.result()
+        async with asyncio.timeout(20):
+            while not (self.repo / "api").exists():
+                assert not self.daemon.done()
+                await asyncio.sleep(0.01)
+        port = int((self.repo / "api").read_text().split("/")[4])
+        self.mapping.ports["miner"] = port
+        config = self.repo / "config.toml"
+        config.write_text(config.read_text().replace("/tcp/0/", f"/tcp/{port}/"))
+
+    async def stop(self) -> None:
+        self.miner.stop.set()
+        await asyncio.wait_for(self.daemon, 20)
+
+    async def before(self, e: Exchange) -> None:
+        """What had come about in the recorded farm when this was asked."""
+        if self.ended:
+            await self.stop()
+            await self.start()
+        self.ended = e.method == "Shutdown"
+        for worker in self.workers.values():
+            worker.now = e.t
+        await self.lay(e)
+
+    @property
+    def own(self) -> set[str]:
+        return {path.id for path in self.miner.local.paths()}
+
+    async def lay(self, e: Exchange) -> None:
+        """What the recorded miner's own hands had done by now, as its answers about its own paths show."""
+        if e.method == "StorageFindSector" and isinstance(e.result, list) and not e.params[3]:
+            sector, kinds = _sector(e.params[0]), FileType(e.params[1])
+            there = {entry["ID"]: entry for entry in e.result}
+            for path in self.own:
+                if path in there:
+                    await self.miner.index.declare(path, sector, kinds, there[path]["Primary"])
+                elif any(f.path_id == path for f in self.miner.index.on(sector)):
+                    await self.miner.index.drop_sector(path, sector, kinds)
+        elif e.method == "StorageList" and isinstance(e.result, dict):
+            for path in self.own & e.result.keys():
+                for sector in self.miner.index.sectors_on(path):
+                    await self.miner.index.drop_sector(path, sector, 63)
+                for entry in e.result[path]:
+                    await self.miner.index.declare(path, _sector(entry), entry["SectorFileType"], True)
+
+    async def hear(self, told: Iterable[Exchange]) -> None:
+        """Take in what was said before, without the wire."""
+        index, connected = self.miner.index, dict[str, str]()
+        for e in told:
+            if e.error is not None or not e.method:
+                continue
+            if e.to == "miner":
+                params = msgspec.json.decode(self.mapping.ours(msgspec.json.encode(e.params or [])))
+                match e.method:
+                    case "StorageAttach":
+                        await index.attach(_as(StorageInfo, params[0]), _as(FsStat, params[1]))
+                    case "StorageReportHealth":
+                        index.report(params[0], _as(HealthReport, params[1]))
+                    case "StorageDeclareSector":
+                        await index.declare(params[0], _sector(params[1]), params[2], params[3])
+                    case "StorageDropSector":
+                        await index.drop_sector(params[0], _sector(params[1]), params[2])
+                    case "StorageDetach":
+                        await index.detach(params[0], params[1])
+                    case "WorkerConnect":
+                        connected[e.params[0]] = params[0]
+                    case _:
+                        await self.lay(e)
+            elif e.method in ("Shutdown", "StorageDetachAll"):
+                gone = self.workers[e.to].url
+                connected = {k: url for k, url in connected.items() if url != gone}
+        for url in connected.values():
+            if url in {w.url for w in self.workers.values()}:
+                await self.miner.workers.connect(url)
+
+
+@asynccontextmanager
+async def staged(scenario: str, tmp: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    """Our miner, ready for the first exchange of a scenario."""
+    repo = await _repo(tmp, scenario)
+    stage = Stage(repo, Mapping(Repo(repo, "miner").secret(), tmp / "mnt"), patch)
+    try:
+        for name in ("worker-1", "worker-2"):
+            stage.workers[name] = StandInWorker(name, stage.mapping, exchanges(scenario)[0].t)
+            await stage.workers[name].start()
+        await stage.start()
+        try:
+            await stage.hear(before(scenario))
+            yield stage
+        finally:
+            await stage.stop()
+    finally:
+        for worker in stage.workers.values():
+            await worker.stop()
+
+
+async def _repo(tmp: Path, scenario: str) -> Path:
+    repo = tmp / "mnt" / "lotusminer"
+    repo.parent.mkdir(parents=True)
+    await asyncio.to_thread(
+        init,
+        MinerInitOptions(miner_repo=repo, sector_size="2KiB", environ={}, proofs="stand-in", first_sector=2),
+    )
+    (repo / "config.toml").write_text(CONFIG)
+    for name, file in OWN_PATHS.items():
+        path = tmp / "mnt" / name
+        path.mkdir(exist_ok=True)
+        shutil.copyfile(folder() / "repo" / file, path / "sectorstore.json")
+    listed = {"StoragePaths": [{"Path": str(tmp / "mnt" / name)} for name in ("preseal", "lotusminer")]}
+    (repo / "storage.json").write_bytes(msgspec.json.encode(listed))
+    store = await Store.open(repo / STORE)
+    try:
+        writes = store.writes()
+        for info in sectors_at(scenario):
+            writes.new_sector(sector_rows.to_row(_stored(info)))
+            for i, line in enumerate(info.Log or ()):
+                writes.log(info.SectorID, i, LogRow(line.Timestamp, line.Kind, line.Message, line.Trace))
+            if info.Proof:
+                writes.keep(info.SectorID, "proof", info.Proof)
+        await writes.commit()
+    finally:
+        await store.close()
+    return repo
+
+
+def sectors_at(scenario: str) -> list[SectorInfo]:
+    """The sectors as the recorded miner showed them: at the scenario's first look, else at the last before."""
+    here = [e for e in exchanges(scenario) if e.to == "miner"]
+    pledged = {e.result["Number"] for e in here if e.method == "PledgeSector" and e.result}
+    past = [e for e in before(scenario) if e.to == "miner"]
+    known: dict[int, dict[str, Any]] = {}
+    for e in [*past, *reversed(here)]:
+        if e.method == "SectorsStatus" and e.result:
+            known[e.params[0]] = e.result
+    listed = [e.result for e in past if e.method == "SectorsList" and e.result is not None][-1:]
+    listed += [e.result for e in here if e.method == "SectorsList" and e.result is not None][:1]
+    numbers = set(listed[-1] if listed else known) - pledged
+    return [_as(SectorInfo, known[n]) for n in sorted(numbers & known.keys())]
+
+
+def _stored(info: SectorInfo) -> Sector:
+    at = float(info.Log[-1].Timestamp) if info.Log else 0.0
+    state = State(info.State)
+    return Sector(
+        id=SectorId(1000, info.SectorID), proof=info.SealProof, state=state,
+        created_at=float(info.Log[0].Timestamp) if info.Log else 0.0, entered_at=at, log_count=len(info.Log or ()),
+        pieces=tuple(Piece(p.Piece.Size, str(p.Piece.PieceCID)) for p in info.Pieces or ()),
+        ticket=info.Ticket.Value, ticket_epoch=info.Ticket.Epoch, seed=info.Seed.Value, seed_epoch=info.Seed.Epoch,
+        comm_d=_text(info.CommD), comm_r=_text(info.CommR), has_proof=info.Proof is not None,
+        precommit_message=_text(info.PreCommitMsg), commit_message=_text(info.CommitMsg),
+        proven=state is State.PROVING, finalized=state is State.PROVING, last_error=info.LastErr,
+    )  # fmt: skip
+
+
+def _text(cid: Any) -> str | None:
+    return None if cid is None else str(cid)
+
+
+def _as(kind: Any, value: Any) -> Any:
+    return gojson.decoder(kind)(msgspec.json.encode(value))
+
+
+def _sector(value: Any) -> SectorId:
+    return _as(SectorID, {"Miner": value["Miner"], "Number": value["Number"]}).id

@@ -1,0 +1,76 @@
+"""A worker played from the recordings: what the recorded one last said of itself, and a CallID for whatever work comes."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from lotus_sched_cli.lotus.methods import RETURN_OF
+
+from .mapping import Mapping
+from .recording import Exchange, timeline
+
+
+@dataclass
+class StandInWorker:
+    """``name`` is the recorded program; ``now`` the recording's time, which the player moves on."""
+
+    name: str
+    mapping: Mapping
+    now: float = 0.0
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    _runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_post("/rpc/v0", self._rpc)
+        app.router.add_get("/remote/stat/{id}", self._stat)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.mapping.ports[self.name] = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.mapping.ports[self.name]}/rpc/v0"
+
+    async def _rpc(self, request: web.Request) -> web.Response:
+        call = json.loads(await request.read())
+        method = call["method"].removeprefix("Filecoin.")
+        self.asked.append((method, call["params"]))
+        answer: dict[str, Any] = {"id": call["id"], "jsonrpc": "2.0"}
+        if method in RETURN_OF:
+            sector = call["params"][0]["ID"] if method != "DataCid" else {"Miner": 0, "Number": 0}
+            answer["result"] = {"Sector": sector, "ID": str(uuid.uuid4())}
+        elif (said := self._said(method)) is None:
+            answer["error"] = {"code": 1, "message": f"{method} was never recorded"}
+        else:
+            answer |= {"error": said.error} if said.error else {"result": said.result}
+        return web.Response(
+            body=self.mapping.ours(json.dumps(answer).encode()), content_type="application/json"
+        )
+
+    async def _stat(self, request: web.Request) -> web.Response:
+        said = self._last(lambda e: e.path == f"/remote/stat/{request.match_info['id']}")
+        return web.Response(status=said.status if said else 404, body=said.answer if said else b"")
+
+    def _said(self, method: str) -> Exchange | None:
+        return self._last(lambda e: e.method == method)
+
+    def _last(self, wanted: Any) -> Exchange | None:
+        """The last answer up to now; before the first one, the first."""
+        found = [
+            e
+            for e in timeline()
+            if (e.sender, e.to) == ("miner", self.name) and e.status in (200, 404) and wanted(e)
+        ]
+        past = [e for e in found if e.t <= self.now + 0.5]
+        return past[-1] if past else found[0] if found else None
