@@ -250,7 +250,9 @@ class Balanced:
             for worker in self._dirty_workers.values():
                 self._chains.revive(worker)
                 for kind, line in worker.specials.items():
-                    if line.tasks and ready(worker, kind, now) and _has_slot(worker, kind):
+                    if not line.tasks or not offers(worker, kind):
+                        continue
+                    if ready(worker, kind, now) and _has_slot(worker, kind):
                         own = Own(worker, kind, line)
                         owns.append(own)
                         self._push_own(sources, own)
@@ -307,7 +309,7 @@ class Balanced:
         chosen: Worker | None = None
         laid: tuple[Laid, ...] = ()
         among = 0
-        failed = task.memory.failed_on
+        failed, kind = task.memory.failed_on, task.spec.type
         for pool in task.pools:
             if pool.closed == number:
                 continue
@@ -318,13 +320,13 @@ class Balanced:
                 if best is None or value < best:
                     best, chosen, laid = value, drawn[0], drawn[2]
         for worker in task.specials:
-            part = rank(worker, task.spec.type, task.spec.proof, now, self.share, task.sector)
+            if not offers(worker, kind):
+                continue
+            part = rank(worker, kind, task.spec.proof, now, self.share, task.sector)
             if part is None:
                 continue
             value = full_rank(task, worker, part)
-            if best is not None and value >= best:
-                continue
-            if not offers(worker, task.spec.type) or not self.fits(task, worker):
+            if (best is not None and value >= best) or not self.fits(task, worker):
                 continue
             there = space.lay(task, worker, now)
             if there is None:

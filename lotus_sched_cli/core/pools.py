@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
 from . import space
 from .choice import Rank, rank
@@ -19,6 +20,8 @@ from .decisions import Laid
 from .needs import Needs
 from .records import QueueKey, Task, Worker
 from .tasks import TaskType
+
+_number: Final = count()
 
 
 @dataclass(slots=True, eq=False)
@@ -28,9 +31,6 @@ class Entry:
     rank: Rank
     worker: Worker
     version: int
-
-    def __lt__(self, other: Entry) -> bool:
-        return self.rank < other.rank
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +79,8 @@ class Pool:
     shared: str = ""
     bound: bool = False
     members: dict[str, Worker] = field(default_factory=dict)
-    heap: list[Entry] = field(default_factory=list)
+    #: Compared as plain tuples; the number keeps it from ever looking at the entry.
+    heap: list[tuple[Rank, int, Entry]] = field(default_factory=list)
     current: dict[str, Entry] = field(default_factory=dict)
     line: Line = field(default_factory=Line)
     closed: int = 0
@@ -103,19 +104,19 @@ class Pool:
         if entry is not None and not value < entry.rank:
             return True
         entry = self.current[worker.id] = Entry(value, worker, worker.version)
-        heappush(self.heap, entry)
+        heappush(self.heap, (value, next(_number), entry))
         if len(self.heap) > 2 * len(self.members) + 64:
-            self.heap = list(self.current.values())
+            self.heap = [(entry.rank, next(_number), entry) for entry in self.current.values()]
             heapify(self.heap)
         return True
 
     def best(self, task: Task, now: float, share: bool, skip: str | None = None) -> Draw | None:
         """The first worker with a free slot and room for the task; one without room is out until it improves."""
         heap, current = self.heap, self.current
-        aside: Entry | None = None
+        aside: tuple[Rank, int, Entry] | None = None
         found: Draw | None = None
         while heap:
-            entry = heap[0]
+            entry = heap[0][2]
             worker = entry.worker
             if current.get(worker.id) is not entry:
                 heappop(heap)
@@ -128,7 +129,7 @@ class Pool:
                     continue
                 if value != entry.rank:
                     entry = current[worker.id] = Entry(value, worker, worker.version)
-                    heapreplace(heap, entry)
+                    heapreplace(heap, (value, next(_number), entry))
                     continue
                 entry.version = worker.version
             if worker.id == skip:
