@@ -46,7 +46,10 @@ class WorkerSpec:
 
 @dataclass(frozen=True, slots=True)
 class PathSpec:
-    """A storage path. ``owners`` are the ids of the workers that serve it; several share one over NFS."""
+    """A storage path. ``owners`` are the ids of the workers that serve it; several share one over NFS.
+
+    ``steady``: it is reported only when something changes on it, and silence is no bad sign (simulated paths).
+    """
 
     id: str
     owners: frozenset[str]
@@ -58,6 +61,7 @@ class PathSpec:
     allow_types: FileType = ALL_TYPES
     allow_miners: frozenset[int] = frozenset()
     deny_miners: frozenset[int] = frozenset()
+    steady: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,16 @@ __all__ = ["Carried", "Ledger", "QueuedTask", "Resting", "Scheduler", "StoryLine
 class Scheduler:
     """Not thread-safe; one owner drives it. ``validate``: check every invariant after every batch (slow, for tests).
 
-    Raises ValueError for settings that name no policy.
+    ``refusals`` False: none is said (a simulation has no log); ``judge`` and ``explain`` answer all the same. Raises ValueError for settings that name no policy.
     """
 
-    def __init__(self, settings: Settings | None = None, *, validate: bool = False) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, validate: bool = False, refusals: bool = True
+    ) -> None:
         self._farm = Farm(checked(settings or Settings()))
         self._farm.policy = POLICIES[self._farm.settings.policy](self._farm)
         self._refusals = Refusals(self._farm)
+        self._saying = refusals
         self._stories = Stories()
         self._validating = validate
 
@@ -90,7 +93,7 @@ class Scheduler:
             )
         if sweep:
             farm.decisions += self._refusals.due(now)
-        if events:
+        if events and self._saying:
             self._refusals.plan(now)
         for decision in farm.decisions:
             self._stories.decision(now, decision)

@@ -26,7 +26,9 @@ def bytes_of(types: int, proof: int, finalized: bool = False) -> int:
 
 def healthy(path: Path, now: float) -> bool:
     """Whether something may be laid there: its last report is fresh and without an error."""
-    return path.available is not None and not path.error and now - path.reported_at < HEARTBEAT
+    if path.available is None or path.error:
+        return False
+    return now - path.reported_at < HEARTBEAT or path.spec.steady
 
 
 def takes_miner(path: Path, miner: int) -> bool:
