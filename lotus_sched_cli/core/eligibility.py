@@ -29,15 +29,22 @@ def judge(task: Task, worker: Worker, now: float, local_moves_only: bool = False
 
     ``local_moves_only`` is the miner's DisallowRemoteFinalize.
     """
-    if task.not_before > now:
-        return Refusal(Why.RETRY_LATER, {"until": task.not_before})
     return (
-        _enabled(task, worker, now)
-        or _offers(task, worker)
-        or _storage(task, worker, now, local_moves_only)
+        judge_without_caps(task, worker, now, local_moves_only)
         or _cap(task, worker)
         or _hold(task, worker)
         or _bound(task, worker)
+    )
+
+
+def judge_without_caps(
+    task: Task, worker: Worker, now: float, local_moves_only: bool = False
+) -> Refusal | None:
+    """The part of ``judge`` that holds under every policy: enabled, offers the type, has or may take the files."""
+    if task.not_before > now:
+        return Refusal(Why.RETRY_LATER, {"until": task.not_before})
+    return (
+        _enabled(task, worker, now) or _offers(task, worker) or _storage(task, worker, now, local_moves_only)
     )
 
 

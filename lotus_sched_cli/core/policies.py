@@ -9,9 +9,10 @@ from .balanced import Balanced
 from .events import Settings
 from .farm import Farm
 from .policy import Policy
+from .windowed import ASSIGNERS, Windowed
 
 #: ``Settings.policy`` → what makes it.
-POLICIES: Final[dict[str, Callable[[Farm], Policy]]] = {"balanced": Balanced}
+POLICIES: Final[dict[str, Callable[[Farm], Policy]]] = {"balanced": Balanced, "windowed": Windowed}
 
 
 def checked(settings: Settings) -> Settings:
@@ -20,4 +21,7 @@ def checked(settings: Settings) -> Settings:
         raise ValueError(f"policy {settings.policy!r}: use {' or '.join(POLICIES)}")
     if settings.spread_by not in ("count", "share"):
         raise ValueError(f"SpreadBy {settings.spread_by!r}: use count or share")
+    if settings.assigner not in ASSIGNERS:
+        allowed = ", ".join(name for name in ASSIGNERS if name)
+        raise ValueError(f"Assigner {settings.assigner!r}: use {allowed}")
     return settings
