@@ -47,7 +47,9 @@ __all__ = ["Carried", "Ledger", "QueuedTask", "Resting", "Scheduler", "StoryLine
 class Scheduler:
     """Not thread-safe; one owner drives it. ``validate``: check every invariant after every batch (slow, for tests).
 
-    ``refusals`` False: none is said (a simulation has no log); ``judge`` and ``explain`` answer all the same. Raises ValueError for settings that name no policy.
+    ``refusals`` False: none is said (a simulation has no log); ``judge`` and ``explain`` answer all the same.
+
+    Raises ValueError for settings that name no policy.
     """
 
     def __init__(
