@@ -123,10 +123,11 @@ class WorkerTasks(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerCaps(Event):
-    """A worker's caps changed."""
+    """A worker's caps changed; ``limits`` as in `WorkerSpec`, None: as they were."""
 
     worker_id: str
     caps: Caps
+    limits: Mapping[tuple[TaskType, int], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Whoever reads may read the records; only this file, ``files.py`` and ``space.py`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from heapq import heappush
 from typing import Final
@@ -66,10 +67,13 @@ class Farm(Files):
             self.weigh_pieces(worker)
             self.reshaped(worker)
 
-    def worker_caps(self, worker_id: str, caps: Caps) -> None:
+    def worker_caps(
+        self, worker_id: str, caps: Caps, limits: Mapping[tuple[TaskType, int], int] | None
+    ) -> None:
         worker = self.workers.get(worker_id)
         if worker is not None:
-            worker.spec = replace(worker.spec, caps=caps)
+            known = worker.spec.limits if limits is None else limits
+            worker.spec = replace(worker.spec, caps=caps, limits=known)
             self.reshaped(worker)
 
     def worker_online(self, worker_id: str, online: bool) -> None:

@@ -156,8 +156,8 @@ class Scheduler:
                 farm.worker_joined(worker)
             case WorkerTasks(worker_id, tasks):
                 farm.worker_tasks(worker_id, tasks)
-            case WorkerCaps(worker_id, caps):
-                farm.worker_caps(worker_id, caps)
+            case WorkerCaps(worker_id, caps, limits):
+                farm.worker_caps(worker_id, caps, limits)
             case WorkerOnline(worker_id, online):
                 farm.worker_online(worker_id, online)
             case WorkerDrain(worker_id, draining):

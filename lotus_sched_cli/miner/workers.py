@@ -26,9 +26,10 @@ from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import NIL_UUID, WORKER_API_VERSION, StoragePath, WorkerInfo
 
 from .clock import Clock
+from .kept import Kept, decode
 from .records import WorkerRow
 from .said import Said
-from .specs import Defaults, caps_of, limits_of, shared
+from .specs import SEAL_PROOFS, Defaults, caps_of, limits_of, shared
 from .store import Store
 
 log = get("advmgr")
@@ -57,6 +58,9 @@ class Worker:
     tasks: frozenset[TaskType] = frozenset()
     caps: Caps = field(default_factory=Caps)
     caps_source: str = ""
+    #: The caps as the worker, its resource table or the configuration state them, before those that the miner keeps.
+    stated: Caps = field(default_factory=Caps)
+    kept: Kept = field(default_factory=Kept)
     stock: bool = True
     builtin: bool = False
     caller: Caller | None = None
@@ -87,6 +91,8 @@ class Fleet(Protocol):
     def worker_online(self, worker: Worker, online: bool) -> None: ...
 
     def worker_tasks(self, worker: Worker) -> None: ...
+
+    def worker_caps(self, worker: Worker) -> None: ...
 
 
 class Registry:
@@ -129,13 +135,15 @@ class Registry:
     async def restore(self) -> None:
         """Workers of earlier runs: known by name and number, offline until they register."""
         for row in await self._store.workers():
+            kept = decode(row.extras)
             self.by_id[row.id] = Worker(
                 row.id,
                 row.number,
                 row.name,
                 row.url,
                 row.session,
-                stock=not msgspec.json.decode(row.extras).get("aware", False),
+                kept=kept,
+                stock=not kept.aware,
                 last_seen=row.last_seen,
             )
 
@@ -223,7 +231,7 @@ class Registry:
         worker.info, worker.caller = info, caller
         worker.tasks = _known_tasks(offered)
         worker.stock, worker.builtin = not (lasting or builtin), bool(builtin)
-        worker.caps, worker.caps_source = caps_of(info, self._proof, self._defaults)
+        self._recap(worker)
         worker.online, worker.last_seen, worker.registered = True, self._clock(), True
         self.by_id[worker_id] = self.by_session[session] = worker
         await self._keep(worker)
@@ -259,6 +267,41 @@ class Registry:
                 f"the repo of the worker at {url} is a copy; give it a repo of its own",
             )
 
+    def _recap(self, worker: Worker) -> None:
+        """Its caps from what it says of itself, and from what is kept here for one that has none of its own."""
+        worker.stated, worker.caps_source = caps_of(worker.info, self._proof, self._defaults)
+        kept = msgspec.structs.replace(worker.kept, aware=not worker.stock)
+        worker.kept = kept if worker.caps_source != "worker" else msgspec.structs.replace(kept, caps={})
+        worker.kept = worker.kept.valid(worker.stated)
+        worker.caps = worker.kept.over(worker.stated)
+
+    async def keep(self, worker: Worker, kept: Kept) -> None:
+        """Other things are kept for it; stored when this returns. Raises StoreError: nothing is changed then."""
+        before, worker.kept = worker.kept, kept
+        try:
+            await self._keep(worker)
+        except BaseException:
+            worker.kept = before
+            raise
+        self._recap(worker)
+        if self._fleet is not None and worker.registered:
+            self._fleet.worker_caps(worker)
+
+    async def refresh(self, worker: Worker) -> None:
+        """Its caps changed: ask for its info and task types again. Raises RpcError, RpcConnectError."""
+        caller, session = worker.caller, worker.session
+        if caller is None:
+            raise RpcConnectError("it has not registered since the miner started", sent=False)
+        info = shared(await caller.call("Info", result=WorkerInfo, timeout=SESSION_TIMEOUT))
+        offered = await caller.call("TaskTypes", result=dict[str, Any], timeout=SESSION_TIMEOUT)
+        if worker.caller is not caller or worker.session != session:
+            return
+        worker.info, worker.tasks = info, _known_tasks(offered)
+        self._recap(worker)
+        if self._fleet is not None:
+            self._fleet.worker_caps(worker)
+            self._fleet.worker_tasks(worker)
+
     async def _keep(self, worker: Worker) -> None:
         writes = self._store.writes()
         writes.worker(
@@ -269,7 +312,7 @@ class Registry:
                 worker.url,
                 worker.session,
                 worker.last_seen,
-                msgspec.json.encode({"aware": not worker.stock}),
+                msgspec.json.encode(worker.kept),
             )
         )
         await writes.commit()
@@ -369,6 +412,14 @@ class Registry:
 
     # -- for the scheduler -----------------------------------------------------------------------------------------
 
+    @staticmethod
+    def limits(worker: Worker) -> dict[tuple[TaskType, int], int]:
+        """Its caps of task types without a kind, by seal proof."""
+        limits = limits_of(worker.info)
+        for task, most in worker.caps.task_max:
+            limits.update({(task, proof): most for proof in SEAL_PROOFS})
+        return limits
+
     def spec(self, worker: Worker) -> WorkerSpec:
         resources = worker.info.Resources
         return WorkerSpec(
@@ -383,7 +434,7 @@ class Registry:
             mem_swap=resources.MemSwap,
             mem_used=resources.MemUsed,
             mem_swap_used=resources.MemSwapUsed,
-            limits=limits_of(worker.info),
+            limits=self.limits(worker),
             cap_aware=worker.caps_source == "worker",
             ignore_resources=worker.info.IgnoreResources,
         )

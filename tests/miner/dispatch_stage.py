@@ -14,6 +14,7 @@ import msgspec
 from lotus_sched_cli.core.events import Settings
 from lotus_sched_cli.core.scheduler import Scheduler
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
+from lotus_sched_cli.lotus.extras import CapRow
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import (
     WORKER_API_VERSION,
@@ -65,6 +66,8 @@ class FakeWorker:
     #: Equal calls that are held are answered with the same CallID, as our worker does.
     held: dict[str, CallID] = field(default_factory=dict)
     redeclared: int = 0
+    #: Its live caps by name.
+    caps: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -86,7 +89,12 @@ class FakeWorker:
                 caps = (
                     {}
                     if self.id is None
-                    else {"PreCommit1Max": 7, "PreCommit1HoldMax": 25, "PreCommit2Max": 1, "Commit2Max": 1}
+                    else {
+                        "PreCommit1Max": int(self.caps.get("precommit1max", 7)),
+                        "PreCommit1HoldMax": 25,
+                        "PreCommit2Max": 1,
+                        "Commit2Max": int(self.caps.get("commit2max", 1)),
+                    }
                 )
                 resources = WorkerResources(MemPhysical=GIB, CPUs=4, **caps)
                 return WorkerInfo(
@@ -96,6 +104,12 @@ class FakeWorker:
                 return {t.value: {} for t in self.tasks}
             case "Paths":
                 return [StoragePath(p, 10, f"/{p}", True, False) for p in self.paths]
+            case "CapsList" | "CapsSet" | "CapsReset":
+                if method == "CapsSet":
+                    self.caps |= params[0]
+                elif method == "CapsReset":
+                    self.caps = {}
+                return [CapRow(n, v, "live", "", "7", "default") for n, v in self.caps.items()]
             case "AbortCall":
                 self.aborted.append(params[0].ID)
                 return None

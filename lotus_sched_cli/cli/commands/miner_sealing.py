@@ -15,7 +15,10 @@ from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import GoCommand, GoGroup, argument, flag
 from lotus_sched_cli.cli.render import show
 
+from .miner_caps import app as caps_app
+
 app = typer.Typer(cls=GoGroup, help="running jobs, workers and the scheduler", add_completion=False)
+app.add_typer(caps_app, name="caps")
 
 
 @app.command("jobs", cls=GoCommand, help="list running jobs")

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from lotus_sched_cli.cli.errors import CliError
-from lotus_sched_cli.cli.golang import GoCommand, flag
+from lotus_sched_cli.cli.golang import Context, GoCommand, flag
 from lotus_sched_cli.cli.state import Globals, expand
 from lotus_sched_cli.core.caps import Caps
+from lotus_sched_cli.lotus.caps import MAIN, OPTIONS, parse, text_of, value_of
 from lotus_sched_cli.lotus.units import parse_duration
 from lotus_sched_cli.worker.options import SEALERS, RunOptions
 
@@ -27,6 +28,13 @@ def task(name: str, what: str, *, default: str = "true", env: bool = True) -> An
 
 def cap(name: str, what: str, default: int) -> Any:
     return flag(f"--{name}", help=what, env=[PREFIX + name.upper()], default=str(default))
+
+
+def extra(name: str) -> Any:
+    """An operator's extra, off by default."""
+    option = OPTIONS[name]
+    default = text_of(name, value_of(CAPS, name))
+    return flag(f"--{name}", help=option.help, env=[PREFIX + name.upper()], default=default)
 
 
 def setting(name: str, what: str, *, default: str | bool = True) -> Any:
@@ -111,6 +119,23 @@ def run(
         bool | None,
         task("forcep2fromlocalp1", "enable force precommit2 for local precommit1", default="false"),
     ] = None,
+    forcep1fromlocalap: Annotated[bool | None, extra("forcep1fromlocalap")] = None,
+    forcec2fromlocalp2: Annotated[bool | None, extra("forcec2fromlocalp2")] = None,
+    allowp2c2parallel: Annotated[bool | None, extra("allowp2c2parallel")] = None,
+    precommit1interval: Annotated[str | None, extra("precommit1interval")] = None,
+    addpiecemax: Annotated[str | None, extra("addpiecemax")] = None,
+    datacidmax: Annotated[str | None, extra("datacidmax")] = None,
+    commit1max: Annotated[str | None, extra("commit1max")] = None,
+    finalizemax: Annotated[str | None, extra("finalizemax")] = None,
+    finalizeunsealedmax: Annotated[str | None, extra("finalizeunsealedmax")] = None,
+    fetchmax: Annotated[str | None, extra("fetchmax")] = None,
+    unsealmax: Annotated[str | None, extra("unsealmax")] = None,
+    replicaupdatemax: Annotated[str | None, extra("replicaupdatemax")] = None,
+    provereplicaupdate1max: Annotated[str | None, extra("provereplicaupdate1max")] = None,
+    provereplicaupdate2max: Annotated[str | None, extra("provereplicaupdate2max")] = None,
+    finalizereplicaupdatemax: Annotated[str | None, extra("finalizereplicaupdatemax")] = None,
+    regensectorkeymax: Annotated[str | None, extra("regensectorkeymax")] = None,
+    downloadsectormax: Annotated[str | None, extra("downloadsectormax")] = None,
     sealer: Annotated[
         str, setting("sealer", f"what does the sealing: {', '.join(SEALERS)}")
     ] = DEFAULTS.sealer,
@@ -174,6 +199,7 @@ def run(
         precommit2max=precommit2max,
         commit2max=commit2max,
         forcep2fromlocalp1=forcep2fromlocalp1,
+        extra_caps={name: text for name, text in caps_given(ctx).items() if name not in MAIN},
         sealer=sealer,
         sealer_config=expand(sealer_config) if sealer_config else None,
     )
@@ -184,6 +210,19 @@ def run(
 
     log_to_stderr()
     asyncio.run(serve(options))
+
+
+def caps_given(ctx: Context) -> dict[str, str]:
+    """The caps that flags or variables state, as text by their names. Raises UserError for a value that is none."""
+    given = {name: ctx.params.get(name) for name in OPTIONS}
+    texts = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
+    for name, text in texts.items():
+        parse(name, text, f"--{name}")
+    return texts
 
 
 def seconds(name: str, text: str) -> float:

@@ -24,6 +24,7 @@ DOCUMENTS: Final = {
     "FarmList": "lotus_sim:farm_list",
     "Simulated": "lotus_sim:simulated",
     "Suggested": "lotus_sim:suggested",
+    "CapTable": "lotus_caps:cap_table",
     "Lines": "lotus_text:lines",
     "Pledged": "lotus_text:pledged",
     "Diagnosis": "lotus_text:diagnosis",

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from lotus_sched_cli.lotus.extras import QueuedJob, TaskUsage
+from lotus_sched_cli.lotus.extras import QueuedJob, TaskUsage, WorkerCapRows
 from lotus_sched_cli.lotus.types import CallID, SchedDiag, WorkerJob, WorkerStats
+from lotus_sched_cli.miner import upkeep
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.views import diag, jobs, stats
 
 
 class SealingAPI:
     _miner: Miner
+
+    async def SealingCapsList(self, worker: str) -> list[WorkerCapRows]:
+        return await upkeep.caps_list(self._miner, worker)
+
+    async def SealingCapsSet(self, worker: str, values: dict[str, str]) -> WorkerCapRows:
+        return await upkeep.caps_set(self._miner, worker, values)
+
+    async def SealingCapsReset(self, worker: str, which: list[str] | None) -> WorkerCapRows:
+        return await upkeep.caps_reset(self._miner, worker, which or [])
+
+    async def WorkerChanged(self, session: str) -> None:
+        worker = self._miner.workers.by_session.get(session)
+        if worker is not None and worker.registered:
+            await upkeep.refresh(self._miner, worker)
 
     async def WorkerConnect(self, url: str) -> None:
         await self._miner.workers.connect(url)

@@ -25,6 +25,7 @@ from lotus_sched_cli.core.events import (
     TaskEnded,
     TaskQueued,
     TaskRestored,
+    WorkerCaps,
     WorkerJoined,
     WorkerOnline,
     WorkerTasks,
@@ -316,6 +317,9 @@ class Dispatch:
 
     def worker_tasks(self, worker: Worker) -> None:
         self.post(WorkerTasks(worker.id, worker.tasks))
+
+    def worker_caps(self, worker: Worker) -> None:
+        self.post(WorkerCaps(worker.id, worker.caps, self._workers.limits(worker)))
 
     # -- the pipeline ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,169 @@
+"""What operators do to workers by hand: which one is meant, and its caps (scheduling.md A2, A7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from lotus_sched_cli.lotus import caps as names
+from lotus_sched_cli.lotus.errors import UserError
+from lotus_sched_cli.lotus.extras import CapRow, WorkerCapRows
+from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.units import go_time
+
+from .context import Miner
+from .kept import Kept, text
+from .store import StoreError
+from .workers import SESSION_TIMEOUT, Registry, Worker
+
+log = get("advmgr")
+
+
+def find(workers: Registry, asked: str) -> Worker:
+    """The worker that an operator means: by number, name, or a beginning of session or id.
+
+    Raises RpcError for none, and for several, which are listed.
+    """
+    known = sorted(workers.by_id.values(), key=lambda w: w.number)
+    wanted = asked.strip()
+    found = [w for w in known if wanted.isdigit() and str(w.number) == wanted]
+    found = found or [w for w in known if w.name == wanted]
+    low = wanted.lower()
+    found = found or [w for w in known if low and (w.session.startswith(low) or w.id.startswith(low))]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{w.session[:8]} (number {w.number}, {w.name})" for w in found or known)
+    if not found:
+        raise RpcError(1, f'no worker "{asked}"; known are: {listed or "none"}')
+    raise RpcError(1, f'{len(found)} workers match "{asked}": {listed}; name one by more of its session')
+
+
+# -- caps --------------------------------------------------------------------------------------------------------------
+
+
+async def caps_list(miner: Miner, asked: str) -> list[WorkerCapRows]:
+    """One worker's caps, or those of all that registered since the miner started."""
+    chosen = [find(miner.workers, asked)] if asked else miner.workers.live()
+    return list(await asyncio.gather(*(_rows(w) for w in chosen)))
+
+
+async def caps_set(miner: Miner, asked: str, values: Mapping[str, str]) -> WorkerCapRows:
+    """Change caps by name: passed on to a worker that knows its caps, kept here for any other.
+
+    Stored before this returns. Raises RpcError: nothing is changed then.
+    """
+    worker = find(miner.workers, asked)
+    for name, value in values.items():
+        _checked(name, value)
+    if _owns(worker):
+        rows = await _told(miner, worker, "CapsSet", dict(values))
+    else:
+        await _keep(miner, worker, worker.kept.set(worker.stated, values, go_time(miner.clock())))
+        rows = _kept_rows(worker)
+    log.info(f"caps of worker {worker.label} set by hand: {', '.join(f'{n}={v}' for n, v in values.items())}")
+    return _table(worker, rows)
+
+
+async def caps_reset(miner: Miner, asked: str, which: list[str]) -> WorkerCapRows:
+    """Drop live values, all where none are named. Raises RpcError: nothing is changed then."""
+    worker = find(miner.workers, asked)
+    try:
+        for name in which:
+            names.option_named(name)
+    except UserError as e:
+        raise RpcError(1, str(e)) from None
+    if _owns(worker):
+        rows = await _told(miner, worker, "CapsReset", which)
+    else:
+        await _keep(miner, worker, worker.kept.reset(which))
+        rows = _kept_rows(worker)
+    log.info(f"caps of worker {worker.label} reset by hand: {', '.join(which) or 'all'}")
+    return _table(worker, rows)
+
+
+async def refresh(miner: Miner, worker: Worker) -> None:
+    """A worker says that its caps changed."""
+    before = worker.caps, miner.workers.limits(worker)
+    try:
+        await miner.workers.refresh(worker)
+    except RpcConnectError as e:
+        raise RpcError(1, f"worker {worker.label} does not answer: {e}") from e
+    if (worker.caps, miner.workers.limits(worker)) != before:
+        log.info(f"worker {worker.label} has other caps now: {_main(worker)}")
+
+
+def _main(worker: Worker) -> str:
+    return ", ".join(f"{name} {text(worker.caps, name)}" for name in names.MAIN)
+
+
+def _owns(worker: Worker) -> bool:
+    """Whether the worker keeps its caps itself."""
+    if worker.caps_source == "worker":
+        return True
+    return worker.kept.aware and not worker.registered and not worker.builtin
+
+
+async def _told(miner: Miner, worker: Worker, method: str, value: Any) -> list[CapRow]:
+    try:
+        if worker.caller is None:
+            raise RpcConnectError("it has not registered since the miner started", sent=False)
+        rows: list[CapRow] = await worker.caller.call(
+            method, value, result=list[CapRow], timeout=3 * SESSION_TIMEOUT
+        )
+        await miner.workers.refresh(worker)
+    except RpcConnectError as e:
+        raise RpcError(
+            1, f"worker {worker.label} keeps its caps itself and does not answer: {e}; try again when it does"
+        ) from e
+    except RpcError as e:
+        if e.unknown_method:
+            raise RpcError(
+                1, f"worker {worker.label} is too old to change its caps while it runs; update it"
+            ) from e
+        raise
+    return rows
+
+
+async def _keep(miner: Miner, worker: Worker, kept: Kept) -> None:
+    try:
+        await miner.workers.keep(worker, kept)
+    except StoreError as e:
+        raise RpcError(1, f"what is kept for worker {worker.label} could not be stored: {e}") from e
+
+
+def _checked(name: str, value: str) -> None:
+    try:
+        names.parse(name, value)
+    except UserError as e:
+        raise RpcError(1, str(e)) from None
+
+
+async def _rows(worker: Worker) -> WorkerCapRows:
+    if not _owns(worker):
+        return _table(worker, _kept_rows(worker))
+    try:
+        if worker.caller is None:
+            raise RpcConnectError("it has not registered since the miner started", sent=False)
+        rows = await worker.caller.call("CapsList", result=list[CapRow], timeout=SESSION_TIMEOUT)
+    except (RpcError, RpcConnectError) as e:
+        return _table(worker, _kept_rows(worker), str(e))
+    return _table(worker, rows)
+
+
+def _kept_rows(worker: Worker) -> list[CapRow]:
+    rows = []
+    for name in names.OPTIONS:
+        stated, cap = text(worker.stated, name), worker.kept.caps.get(name)
+        source = worker.caps_source if name in names.MAIN else "default"
+        if cap is None:
+            rows.append(CapRow(name, stated, source))
+        else:
+            rows.append(CapRow(name, cap.value, "live", cap.since, stated, source))
+    return rows
+
+
+def _table(worker: Worker, rows: list[CapRow], error: str = "") -> WorkerCapRows:
+    owner = "worker" if _owns(worker) else "miner"
+    return WorkerCapRows(worker.id, worker.session, worker.name, worker.number, owner, rows, error)
