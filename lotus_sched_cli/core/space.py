@@ -121,7 +121,7 @@ def lay(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None:
 def _may_lay(path: Path, now: float, miner: int) -> bool:
     spec = path.spec
     if not spec.can_seal or path.available is None or path.error:
-        return ()
+        return False
     if now - path.reported_at >= HEARTBEAT and not spec.steady:
         return False
     return not (spec.allow_miners or spec.deny_miners) or takes_miner(path, miner)
