@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UnsetType
 
 from lotus_sched_cli.core.caps import Caps
+from lotus_sched_cli.core.resources import Demand, demand_of
 from lotus_sched_cli.core.tasks import Kind, TaskType
 from lotus_sched_cli.lotus.extras import CapExtras
 from lotus_sched_cli.lotus.types import Resources, WorkerInfo
@@ -68,6 +69,28 @@ def limits_of(info: WorkerInfo) -> dict[tuple[TaskType, int], int]:
         for proof, limits in table.items()
         if limits.MaxConcurrent > 0
     }
+
+
+def demands_of(info: WorkerInfo) -> dict[tuple[TaskType, int], Demand]:
+    """What the worker's resource table states otherwise than Lotus's own; the windowed policy looks at it."""
+    stated: dict[tuple[TaskType, int], Demand] = {}
+    for text, table in (info.Resources.Resources or {}).items():
+        if text not in _TEXTS:
+            continue
+        task = TaskType(text)
+        for number, needs in table.items():
+            demand = Demand(
+                needs.MinMemory,
+                needs.MaxMemory,
+                needs.GPUUtilization,
+                needs.MaxParallelism,
+                needs.MaxParallelismGPU,
+                needs.BaseMinMemory,
+                max(needs.MaxConcurrent, 0),
+            )
+            if demand != demand_of({}, task, int(number)):
+                stated[task, int(number)] = demand
+    return stated
 
 
 _TABLES: dict[bytes, dict[str, dict[str, Resources]]] = {}

@@ -29,7 +29,7 @@ from .clock import Clock
 from .kept import Kept, decode
 from .records import WorkerRow
 from .said import Said
-from .specs import SEAL_PROOFS, Defaults, caps_of, limits_of, shared
+from .specs import SEAL_PROOFS, Defaults, caps_of, demands_of, limits_of, shared
 from .store import Store
 
 log = get("advmgr")
@@ -435,6 +435,7 @@ class Registry:
             mem_used=resources.MemUsed,
             mem_swap_used=resources.MemSwapUsed,
             limits=self.limits(worker),
+            demands=demands_of(worker.info),
             cap_aware=worker.caps_source == "worker",
             ignore_resources=worker.info.IgnoreResources,
         )

@@ -11,6 +11,7 @@ from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.decisions import Assigned, Start
 from lotus_sched_cli.core.events import (
     Event,
+    FilesDeclared,
     Settings,
     TaskPrepared,
     TaskPreparing,
@@ -107,17 +108,14 @@ class Windows(Scene):
         self.tell(WorkerJoined(spec), self.path(f"{name}:path", [name], room, store=store))
         return name
 
-    def pledged(self, *specs: TaskSpec, on: str = "") -> list[Assigned]:
-        """Queue tasks whose inputs lie on a worker (by default a store that seals nothing)."""
-        if not on and "store" not in self.paths:
-            on = "store"
+    def stored(self, *specs: TaskSpec) -> None:
+        """The inputs of these tasks lie on a store that seals nothing: whoever takes them has to fetch."""
+        if "store" not in self.paths:
             self.tell(self.path("store", ["nobody"], seal=False, store=True))
-        where = on or "store"
         for spec in specs:
-            types = {"PC1": FileType.UNSEALED}.get(spec.type.short, FileType.SEALED | FileType.CACHE)
-            if spec.type.short not in ("AP", "C2"):
-                self.files(spec.sector.number, types, where if ":" in where or where == "store" else where)
-        return self.queue(*specs)
+            p1 = spec.type is TaskType.PRECOMMIT1
+            types = FileType.UNSEALED if p1 else FileType.SEALED | FileType.CACHE
+            self.tell(FilesDeclared("store", spec.sector, types))
 
     def assigned(self) -> dict[str, tuple[str, int]]:
         """Task → worker and window, of those that wait in windows."""

@@ -119,7 +119,6 @@ def test_an_unknown_key_is_warned_of_with_the_nearest_one(tmp_path: Path) -> Non
         ('[Storage]\nRetryDelay = "soon"\n', 'Storage.RetryDelay = "soon": allowed is a duration'),
         ('[Storage]\nLostAfter = "-1s"\n', "not below 0"),
         ('[Storage]\nSpreadBy = "luck"\n', 'Storage.SpreadBy = "luck": allowed is "count" or "share"'),
-        ("[Storage]\nAllowMyScheduler = false\n", "Storage.AllowMyScheduler = false"),
         ('[Storage]\nAssigner = "x"\n', "Storage.Assigner"),
         ("[Chain]\nBlockDelaySecs = 0\n", "Chain.BlockDelaySecs = 0: allowed is a number"),
         ('[Fees]\nMaxCommitGasFee = "lots"\n', "an amount"),
@@ -135,6 +134,13 @@ def test_a_wrong_value_is_refused_in_one_line(tmp_path: Path, text: str, said: s
     assert said in refused.value.text
     assert str(file) in refused.value.text
     assert "\n" not in refused.value.text
+
+
+def test_the_official_scheduler_is_chosen_with_its_assigner(tmp_path: Path) -> None:
+    text = '[Storage]\nAllowMyScheduler = false\nAssigner = "spread"\n'
+    settings = load(written(tmp_path, text), {}).scheduler()
+    assert (settings.policy, settings.assigner) == ("windowed", "spread")
+    assert load(written(tmp_path, ""), {}).scheduler().policy == "balanced"
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:

@@ -250,7 +250,8 @@ KEYS: Final[tuple[Key, ...]] = (
             '"utilization"',
             "How the official scheduler spreads tasks: utilization, spread,\n"
             "experiment-spread-qcount, experiment-spread-tasks, experiment-spread-tasks-qcount,\n"
-            "experiment-random. The balanced scheduler (AllowMyScheduler) does not look at it",
+            "experiment-random; 2020: all of it as in v0.8.1. The balanced scheduler (AllowMyScheduler)\n"
+            "does not look at it",
             {
                 "live": True,
                 "choices": (
@@ -261,6 +262,7 @@ KEYS: Final[tuple[Key, ...]] = (
                     "experiment-spread-tasks",
                     "experiment-spread-tasks-qcount",
                     "experiment-random",
+                    "2020",
                 ),
             },
         ),

@@ -56,6 +56,7 @@ class Config:
             retry_delay=self.seconds("Storage.RetryDelay"),
             retry_delay_max=self.seconds("Storage.RetryDelayMax"),
             disallow_remote_finalize=self.flag("Storage.DisallowRemoteFinalize"),
+            assigner=self.text("Storage.Assigner") or "utilization",
         )
 
     def pipeline(self) -> PipelineSettings:
@@ -237,11 +238,6 @@ def _wrong(where: str, value: Any, allowed: str) -> UserError:
 
 
 def _check_whole(config: Config, where: str) -> None:
-    if not config.flag("Storage.AllowMyScheduler"):
-        raise UserError(
-            f"{where}: Storage.AllowMyScheduler = false: the official windowed scheduler is not built yet; "
-            "set it to true or remove the line"
-        )
     if config.seconds("Storage.RetryDelayMax") < config.seconds("Storage.RetryDelay"):
         raise UserError(f"{where}: Storage.RetryDelayMax: allowed is a duration not below Storage.RetryDelay")
     lifetime = config.seconds("Sealing.CommittedCapacitySectorLifetime") / 86400
