@@ -267,6 +267,17 @@ class Registry:
                 f"the repo of the worker at {url} is a copy; give it a repo of its own",
             )
 
+    def use_defaults(self, defaults: Defaults) -> None:
+        """Other caps from now on for the workers that state none."""
+        self._defaults = defaults
+        for worker in self.by_id.values():
+            if not worker.registered or worker.info is None:
+                continue
+            before = worker.caps
+            self._recap(worker)
+            if worker.caps != before and self._fleet is not None:
+                self._fleet.worker_caps(worker)
+
     def _recap(self, worker: Worker) -> None:
         """Its caps from what it says of itself, and from what is kept here for one that has none of its own."""
         worker.stated, worker.caps_source = caps_of(worker.info, self._proof, self._defaults)

@@ -139,11 +139,6 @@ def test_lotuss_flags_are_all_there_with_their_defaults_and_environment(
         assert ours[name][1:] == theirs[name][1:], name
 
 
-def is_ours(command: str) -> bool:
-    """A command that Lotus lacks, or one below it."""
-    return any(command == ours or command.startswith(f"{ours} ") for ours in OURS)
-
-
 def flags(text: str) -> dict[str, tuple[str, bool, str]]:
     """Flag → (its line, whether it takes a value, its environment names)."""
     found = {}
