@@ -7,7 +7,7 @@ that a changed worker can serve, merged in the order of the queue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final
@@ -208,10 +208,9 @@ class Balanced:
         self._chains.reset()
         bound: list[Task] = []
         sources: list[tuple[Any, int, Task | Pool | Own]] = []
-        owns: list[Own] = []
         while True:
             if self._dirty_tasks or self._dirty_pools or self._dirty_workers:
-                self._gather(sources, owns)
+                self._gather(sources)
             if not sources:
                 break
             key, _, source = heappop(sources)
@@ -226,16 +225,14 @@ class Balanced:
                 if head.key != key or self._attempt(head, bound):
                     self._push_pool(sources, source)
             elif self._may_take(source):
-                head = source.line.head()
+                head = source.head()
                 if head is not None and head.key == key and not self._attempt(head, bound):
                     source.pass_by()
                 self._push_own(sources, source)
-        for own in owns:
-            own.give_back()
         bound.sort(key=_key)
         return bound
 
-    def _gather(self, sources: list[tuple[Any, int, Task | Pool | Own]], owns: list[Own]) -> None:
+    def _gather(self, sources: list[tuple[Any, int, Task | Pool | Own]]) -> None:
         """What changed since: its heads come into the pass."""
         if self._dirty_tasks:
             for task in self._dirty_tasks.values():
@@ -253,9 +250,8 @@ class Balanced:
                     if not line.tasks or not offers(worker, kind):
                         continue
                     if ready(worker, kind, now) and _has_slot(worker, kind):
-                        own = Own(worker, kind, line)
-                        owns.append(own)
-                        self._push_own(sources, own)
+                        line.head()
+                        self._push_own(sources, Own(worker, kind, line))
             self._dirty_workers = {}
 
     def _push_pool(self, sources: list[tuple[Any, int, Task | Pool | Own]], pool: Pool) -> None:
@@ -265,7 +261,7 @@ class Balanced:
             heappush(sources, (head.key, next(self._order), pool))
 
     def _push_own(self, sources: list[tuple[Any, int, Task | Pool | Own]], own: Own) -> None:
-        head = own.line.head()
+        head = own.head()
         if head is not None:
             heappush(sources, (head.key, next(self._order), own))
 
@@ -322,6 +318,9 @@ class Balanced:
         for worker in task.specials:
             if not offers(worker, kind):
                 continue
+            if best is not None and kind is _P1 and not best[0] and not self.share and worker.p1 > best[2]:
+                # Quickly: it carries more than the best so far, and no earlier rule speaks for it.
+                continue
             part = rank(worker, kind, task.spec.proof, now, self.share, task.sector)
             if part is None:
                 continue
@@ -337,6 +336,12 @@ class Balanced:
         if chosen is None or best is None:
             return None
         return chosen, laid, _reasons(best, among)
+
+    def stuck(self, task: Task) -> bool:
+        """Quickly: this bound task can go nowhere else, as no other worker that it may look at has a slot."""
+        if any(pool.heap and pool.closed != self.number for pool in task.pools):
+            return False
+        return not any(w is not task.worker and _has_slot(w, task.spec.type) for w in task.specials)
 
     # -- questions --------------------------------------------------------------------------------------------------
 
@@ -371,7 +376,9 @@ class Balanced:
                     for task in self.farm.tasks.values()
                     if task.waiting and task.spec.type is kind and worker in task.specials
                 }
-                queued = {t.spec.id for _, stamp, t in line.queue if t.waiting and t.stamp == stamp}
+                queued = {
+                    t.spec.id for _, stamp, t in line.queue[line.start :] if t.stamp == stamp and t.waiting
+                }
                 assert queued == own and line.tasks == len(own), f"{worker.id}: its own {kind.short}"
 
     def _validate_bindings(self) -> None:
@@ -400,15 +407,16 @@ class Own:
     worker: Worker
     kind: TaskType
     line: Line
-    passed: list[tuple[Any, int, Task]] = field(default_factory=list)
+    at: int = 0
+
+    def head(self) -> Task | None:
+        """The first that waits and has not been passed by."""
+        self.at = self.line.next(max(self.at, self.line.start))
+        return self.line.queue[self.at][2] if self.at < len(self.line.queue) else None
 
     def pass_by(self) -> None:
         """The head has found no place in this pass."""
-        self.passed.append(heappop(self.line.queue))
-
-    def give_back(self) -> None:
-        for item in self.passed:
-            heappush(self.line.queue, item)
+        self.at += 1
 
 
 def _has_slot(worker: Worker, kind: TaskType) -> bool:

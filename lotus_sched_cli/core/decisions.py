@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from .events import TaskSpec
 from .tasks import FileType, TaskType
@@ -112,8 +112,7 @@ def _quota(kind: str, key: str, f: Mapping[str, Any]) -> str:
     return f"not enough {kind} quota, 1 need, {f['in_use']} in use, {key} is {f['max']}"
 
 
-@dataclass(frozen=True, slots=True)
-class Laid:
+class Laid(NamedTuple):
     """Files that a task is expected to put on a path."""
 
     path_id: str

@@ -270,8 +270,10 @@ class Files(ABC):
 
     def _piece_gone(self, piece: Piece) -> None:
         path = self.paths.get(piece.path_id) if piece.path_id is not None else None
-        owners = path.spec.owners | {piece.worker_id} if path is not None else {piece.worker_id}
-        for worker_id in sorted(owners):
+        owners = path.spec.owners if path is not None else frozenset[str]()
+        if piece.worker_id not in owners:
+            owners |= {piece.worker_id}
+        for worker_id in sorted(owners) if len(owners) > 1 else owners:
             if (worker := self.workers.get(worker_id)) is not None:
                 self.lighter(worker)
 
@@ -295,9 +297,10 @@ class Files(ABC):
         """Its P1 is bound, wherever: from now on that has the room reserved."""
         piece = task.sector.piece
         if piece is not None and piece.waits:
-            self.set_piece(
-                task.sector, Piece(piece.worker_id, piece.path_id, piece.bytes, piece.proof, False)
-            )
+            # As ``set_piece`` would do it; this runs for every P1 of a pass.
+            task.sector.piece = Piece(piece.worker_id, piece.path_id, piece.bytes, piece.proof, False)
+            self._count_piece(piece, -1)
+            self._piece_gone(piece)
 
     def piece_back(self, task: Task) -> None:
         """Its P1 ended without success: the piece waits again, where it lies now."""

@@ -74,7 +74,7 @@ class Chains:
                 if not _may_replace(wanting, other, worker):
                     continue
                 reached.seen[other.spec.id] = by
-                found = self._policy.choose(other)
+                found = None if self._policy.stuck(other) else self._policy.choose(other)
                 if found is not None and found[0] is not worker:
                     return self._apply(task, other, reached.seen, found[0], found[1])
                 reached.next_tasks.append(other)

@@ -8,6 +8,7 @@ more is offered anew.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
@@ -35,27 +36,42 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """Waiting tasks in the order of the queue. One that waits no longer is dropped when it comes to the front."""
+    """Waiting tasks in the order of the queue, which is nearly that of their coming: a sorted list, ``start`` its front.
+
+    Tasks that wait no longer stay in it until they come to the front; ``tasks`` counts those that do wait.
+    """
 
     queue: list[tuple[QueueKey, int, Task]] = field(default_factory=list)
+    start: int = 0
     tasks: int = 0
 
     def enqueue(self, task: Task) -> None:
+        """Not during a pass: it may move what stands in the list."""
         self.tasks += 1
-        heappush(self.queue, (task.key, task.stamp, task))
-        if len(self.queue) > 2 * self.tasks + 64:
-            self.queue = [item for item in self.queue if item[2].waiting and item[1] == item[2].stamp]
-            heapify(self.queue)
+        queue = self.queue
+        if len(queue) > 2 * self.tasks + 64:
+            queue[:] = [item for item in queue if item[2].waiting and item[1] == item[2].stamp]
+            self.start = 0
+        item = (task.key, task.stamp, task)
+        if not queue or queue[-1] < item:
+            queue.append(item)
+        else:
+            insort(queue, item, self.start)
 
     def head(self) -> Task | None:
         """The first task that waits here."""
+        self.start = self.next(self.start)
+        return self.queue[self.start][2] if self.start < len(self.queue) else None
+
+    def next(self, at: int) -> int:
+        """The place of the first one from ``at`` on that still waits."""
         queue = self.queue
-        while queue:
-            _, stamp, task = queue[0]
+        while at < len(queue):
+            _, stamp, task = queue[at]
             if task.waiting and task.stamp == stamp:
-                return task
-            heappop(queue)
-        return None
+                break
+            at += 1
+        return at
 
 
 Draw = tuple[Worker, Rank, tuple[Laid, ...]]

@@ -70,9 +70,9 @@ class Placement:
     holders: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Piece:
-    """A sector whose data has been added, or is being added, and whose P1 is still to come.
+    """A value, never changed (a frozen one takes four times as long to make). A sector whose data has been added, or is being added, and whose P1 is still to come.
 
     ``waits`` is False while its P1 is bound. ``bytes`` are promised on ``path_id`` for that P1. ``guessed``: seen by
     its file only (after a restart), given up as soon as anything says that P1 is over.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .decisions import Assigned, Decision, FilesMissing, Refused, Start
 from .events import (
@@ -25,8 +24,7 @@ GONE: Final = 1024
 _OF_TASKS: Final = (Assigned, Start, Refused, FilesMissing)
 
 
-@dataclass(frozen=True, slots=True)
-class StoryLine:
+class StoryLine(NamedTuple):
     """``what`` is the name of the event or decision in ``data``."""
 
     time: float
