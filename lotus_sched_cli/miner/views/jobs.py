@@ -13,18 +13,23 @@ from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.dispatch import Flight
 from lotus_sched_cli.miner.records import Phase
 
-#: Lotus's RunWait: running, waiting for a Return that no live worker owes, result here and not taken yet.
-RUNNING, RET_WAIT, RET_DONE = 0, -1, -3
+#: Lotus's RunWait: in the first window (the second is one more), prepared, running, waiting for a Return that no live worker owes, result here and not taken yet.
+ASSIGNED, PREPARED, RUNNING, RET_WAIT, RET_DONE = 2, 1, 0, -1, -3
 
 
 def worker_jobs(miner: Miner) -> dict[str, list[WorkerJob]]:
-    """One row per call that is out, under its worker's session; zeros for those of no live worker."""
+    """One row per call that is out, or waits on a worker, under its session; zeros for those of no live worker."""
     out: dict[str, list[WorkerJob]] = defaultdict(list)
     for flight in miner.dispatch.desk.flights.values():
         if not flight.on_worker and flight.row.phase is not Phase.RETURNED:
             continue
         session, wait = _where(miner, flight)
         out[session].append(_job(miner, flight, wait))
+    if miner.dispatch.scheduler.open_windows() is not None:
+        for task in miner.dispatch.scheduler.queue():
+            worker = miner.workers.by_id.get(task.worker_id or "")
+            if worker is not None:
+                out[worker.session].append(_assigned(task))
     return dict(out)
 
 
@@ -34,7 +39,26 @@ def _where(miner: Miner, flight: Flight) -> tuple[str, int]:
     worker = miner.workers.by_id.get(flight.row.worker_id or "")
     if worker is None or not worker.registered:
         return NIL_UUID, RET_WAIT
-    return worker.session, RUNNING
+    return worker.session, PREPARED if flight.prepared else RUNNING
+
+
+def _assigned(task: QueuedTask) -> WorkerJob:
+    """It waits in a window of a worker; as in Lotus it has no call, and counts from its queueing."""
+    spec = task.task
+    return WorkerJob(
+        ID=CallID(SectorID(), NIL_UUID),
+        Sector=SectorID(*spec.sector),
+        Task=spec.type.value,
+        RunWait=ASSIGNED + task.window - 1,
+        Start=units.go_time(task.queued_at),
+        Hostname="",
+        Sched=JobSched(
+            TaskID=spec.id,
+            WorkerID=task.worker_id or "",
+            MainTask=spec.type.value,
+            Queued=units.go_time(task.queued_at),
+        ),
+    )
 
 
 def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
@@ -64,9 +88,9 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
 
 
 def queue(miner: Miner) -> list[QueuedJob]:
-    """Tasks that wait, in the order of the queue."""
+    """Tasks that wait for a worker, in the order of the queue; those in windows are among its jobs."""
     now = miner.clock()
-    return [_queued(task, now) for task in miner.dispatch.scheduler.queue()]
+    return [_queued(task, now) for task in miner.dispatch.scheduler.queue() if not task.window]
 
 
 def _queued(task: QueuedTask, now: float) -> QueuedJob:
