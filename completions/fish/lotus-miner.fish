@@ -1,5 +1,5 @@
 # Completion of lotus-miner for fish, made from its commands by `make docs`. Do not edit.
-set -g __lotus_miner_takes actor allow-to blocks check-parallelism groups id layout max-storage miner-api miner-repo perm proofs sector-size states storagerepo system timeout weight
+set -g __lotus_miner_takes actor allow-to blocks check-parallelism format groups id layout max-storage miner-api miner-repo perm proofs sector-size states storagerepo system timeout watch weight
 set -g __lotus_miner_paths 'lotus-miner' 'lotus-miner init' 'lotus-miner run' 'lotus-miner stop' 'lotus-miner config' 'lotus-miner config default' 'lotus-miner config updated' 'lotus-miner config reload' 'lotus-miner version' 'lotus-miner info' 'lotus-miner auth' 'lotus-miner auth create-token' 'lotus-miner auth api-info' 'lotus-miner log' 'lotus-miner log list' 'lotus-miner log set-level' 'lotus-miner log alerts' 'lotus-miner wait-api' 'lotus-miner sectors' 'lotus-miner sectors status' 'lotus-miner sectors list' 'lotus-miner sectors refs' 'lotus-miner sectors update-state' 'lotus-miner sectors pledge' 'lotus-miner sectors numbers' 'lotus-miner sectors numbers info' 'lotus-miner sectors numbers reservations' 'lotus-miner sectors numbers reserve' 'lotus-miner sectors numbers free' 'lotus-miner sectors remove' 'lotus-miner sectors seal' 'lotus-miner sectors batching' 'lotus-miner sectors batching commit' 'lotus-miner sectors batching precommit' 'lotus-miner proving' 'lotus-miner proving workers' 'lotus-miner storage' 'lotus-miner storage attach' 'lotus-miner storage detach' 'lotus-miner storage redeclare' 'lotus-miner storage list' 'lotus-miner storage find' 'lotus-miner storage cleanup' 'lotus-miner storage locks' 'lotus-miner sealing' 'lotus-miner sealing jobs' 'lotus-miner sealing workers' 'lotus-miner sealing sched-diag' 'lotus-miner sealing abort' 'lotus-miner sealing caps' 'lotus-miner sealing caps list' 'lotus-miner sealing caps set' 'lotus-miner sealing caps reset'
 
 function __lotus_miner_at
@@ -50,7 +50,9 @@ complete -c lotus-miner -n '__lotus_miner_is lotus-miner' -a 'storage' -d 'attac
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner' -a 'sealing' -d 'running jobs, workers and the scheduler'
 complete -c lotus-miner -n '__lotus_miner_in lotus-miner' -l color -d 'use color in what is shown'
 complete -c lotus-miner -n '__lotus_miner_in lotus-miner' -l miner-repo -l storagerepo -r -F -d 'folder of the miner (the second names are old)'
-complete -c lotus-miner -n '__lotus_miner_in lotus-miner' -l layout -r -a 'rich plain' -d 'how tables look: rich or plain'
+complete -c lotus-miner -n '__lotus_miner_in lotus-miner' -l layout -r -a 'rich plain classic' -d 'how tables look: rich, plain or classic (the tables of 2020)'
+complete -c lotus-miner -n '__lotus_miner_in lotus-miner' -l format -r -a 'json jsonl csv' -d 'for programs, instead of tables: json, jsonl or csv'
+complete -c lotus-miner -n '__lotus_miner_in lotus-miner' -l watch -r -d 'look again every 2 seconds, or as many as given; tables are drawn in place'
 complete -c lotus-miner -n '__lotus_miner_in lotus-miner' -l vv -d 'say which API is asked'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner' -l help -s h -d 'show help'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner init' -l actor -r -d 'address of the miner actor'

@@ -1,5 +1,5 @@
 # Completion of lotus-worker for fish, made from its commands by `make docs`. Do not edit.
-set -g __lotus_worker_takes addpiecemax allow-to commit1max commit2max datacidmax downloadsectormax external-pc2 fetchmax finalizemax finalizereplicaupdatemax finalizeunsealedmax groups http-server-timeout id layout listen max-storage miner-repo name parallel-fetch-limit post-parallel-reads post-read-timeout precommit1holdmax precommit1interval precommit1max precommit2max provereplicaupdate1max provereplicaupdate2max regensectorkeymax replicaupdatemax sealer sealer-config storagerepo timeout unsealmax weight worker-repo workerrepo
+set -g __lotus_worker_takes addpiecemax allow-to commit1max commit2max datacidmax downloadsectormax external-pc2 fetchmax finalizemax finalizereplicaupdatemax finalizeunsealedmax format groups http-server-timeout id layout listen max-storage miner-repo name parallel-fetch-limit post-parallel-reads post-read-timeout precommit1holdmax precommit1interval precommit1max precommit2max provereplicaupdate1max provereplicaupdate2max regensectorkeymax replicaupdatemax sealer sealer-config storagerepo timeout unsealmax watch weight worker-repo workerrepo
 set -g __lotus_worker_paths 'lotus-worker' 'lotus-worker run' 'lotus-worker stop' 'lotus-worker info' 'lotus-worker set' 'lotus-worker caps' 'lotus-worker caps list' 'lotus-worker caps set' 'lotus-worker caps reset' 'lotus-worker storage' 'lotus-worker storage attach' 'lotus-worker storage detach' 'lotus-worker storage redeclare' 'lotus-worker resources' 'lotus-worker tasks' 'lotus-worker tasks enable' 'lotus-worker tasks disable'
 
 function __lotus_worker_at
@@ -46,7 +46,9 @@ complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'tasks' -d 'swit
 complete -c lotus-worker -n '__lotus_worker_in lotus-worker' -l worker-repo -l workerrepo -r -F -d 'folder of the worker (the second names are old)'
 complete -c lotus-worker -n '__lotus_worker_in lotus-worker' -l miner-repo -l storagerepo -r -F -d 'folder of the miner, for its address and token where MINER_API_INFO is not set'
 complete -c lotus-worker -n '__lotus_worker_in lotus-worker' -l enable-gpu-proving -d 'use the GPU for proofs'
-complete -c lotus-worker -n '__lotus_worker_in lotus-worker' -l layout -r -a 'rich plain' -d 'how tables look: rich or plain'
+complete -c lotus-worker -n '__lotus_worker_in lotus-worker' -l layout -r -a 'rich plain classic' -d 'how tables look: rich, plain or classic (the tables of 2020)'
+complete -c lotus-worker -n '__lotus_worker_in lotus-worker' -l format -r -a 'json jsonl csv' -d 'for programs, instead of tables: json, jsonl or csv'
+complete -c lotus-worker -n '__lotus_worker_in lotus-worker' -l watch -r -d 'look again every 2 seconds, or as many as given; tables are drawn in place'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -l help -s h -d 'show help'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l listen -r -d 'host and port of the worker\'s API; 0.0.0.0 stands for the own address'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l no-local-storage -d 'first run: do not make the repo itself a storage path'
