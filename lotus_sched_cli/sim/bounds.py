@@ -144,7 +144,7 @@ def _as_it_went(farm: FarmSpec, trace: Trace) -> Iterable[Bound]:
     spent: dict[TaskType, float] = dict.fromkeys(STAGES, 0.0)
     number: dict[TaskType, int] = dict.fromkeys(STAGES, 0)
     for span in trace.spans:
-        spent[span.stage] += span.end - span.bound
+        spent[span.stage] += span.end - span.slot
         number[span.stage] += 1
     for stage in STAGES:
         slots = [group.slots(stage) for group in farm.groups]
@@ -182,7 +182,11 @@ def _alone(farm: FarmSpec, group: Group, stage: TaskType) -> float:
 def _fetch(farm: FarmSpec, group: Group, stage: TaskType) -> float:
     """Seconds for files that cannot lie there already, because nobody who makes them takes this stage."""
     maker, types = {P1: (AP, UNSEALED), P2: (P1, P1_OUTPUT)}.get(stage, (None, 0))
-    if maker is None or group.offers(maker) or any(batch.start is stage for batch in farm.batches):
+    made_here = (
+        any(maker in batch.stages for batch in farm.batches) and maker is not None and group.offers(maker)
+    )
+    lies_here = any(batch.start is stage and batch.on == group.name for batch in farm.batches)
+    if maker is None or made_here or lies_here:
         return 0.0
     return space(FileType(types), farm.sector_size) / _rate(farm, group)
 

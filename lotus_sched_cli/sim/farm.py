@@ -54,7 +54,7 @@ class Group:
     limits: Mapping[TaskType, int] = field(default_factory=dict)
     cpus: int = 32
     gpus: int = 1
-    memory: int = 512 << 30
+    memory: int = 1 << 40
     disk: int = 14 << 40
     storage: int = 0
     network: float = 1.25e9
@@ -105,6 +105,14 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """At this time (seconds) the miner goes over to another policy, as ``AllowMyScheduler`` does."""
+
+    at: float
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
 class FarmSpec:
     """A whole farm. ``wait_seed`` and ``commit_wait`` are seconds on the chain, ``run_for`` 0: until all is sealed."""
 
@@ -120,6 +128,7 @@ class FarmSpec:
     commit_wait: float = 5 * MINUTE
     run_for: float = 0.0
     policies: tuple[str, ...] = ("balanced", "windowed")
+    switches: tuple[Switch, ...] = ()
     spread_by: str = "count"
     retry_delay: float = 60.0
     retry_delay_max: float = 1800.0

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 from lotus_sched_cli.core.caps import Caps
+from lotus_sched_cli.core.policies import POLICIES
 from lotus_sched_cli.core.proofs import SIZE_NAMES, seal_proof
 from lotus_sched_cli.core.tasks import BY_SHORT, TaskType
 
 from . import quantities
-from .farm import ALWAYS, AP, CHOSEN, DURATIONS, GET, STAGES, Batch, FarmError, FarmSpec, Group
+from .farm import ALWAYS, AP, CHOSEN, DURATIONS, GET, STAGES, Batch, FarmError, FarmSpec, Group, Switch
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ _CAP_OF: Final = {
 }
 _SIZES: Final = {name: size for size, name in SIZE_NAMES.items()}
 _FARM: Final = (
-    "name", "note", "seed", "jitter", "sector_size", "wait_seed", "commit_wait", "run_for", "policies",
+    "name", "note", "seed", "jitter", "sector_size", "wait_seed", "commit_wait", "run_for", "policies", "switches",
     "spread_by", "retry_delay", "retry_delay_max", "sectors", "workers",
 )  # fmt: skip
 _GROUP: Final = (
@@ -125,6 +126,7 @@ class _Reader:
             commit_wait=self._duration(raw, "commit_wait", 5 * 60.0, ""),
             run_for=self._duration(raw, "run_for", 0.0, ""),
             policies=self._policies(raw.get("policies", ["balanced", "windowed"])),
+            switches=self._switches(raw.get("switches", [])),
             spread_by=self._one_of(raw, "spread_by", "count", _SPREADS, ""),
             retry_delay=self._duration(raw, "retry_delay", 60.0, ""),
             retry_delay_max=self._duration(raw, "retry_delay_max", 1800.0, ""),
@@ -154,7 +156,7 @@ class _Reader:
             limits={BY_SHORT[k]: self._whole(limits, k, 0, f"{at}limits.", 1) for k in limits},
             cpus=self._whole(raw, "cpus", 32, at, 1),
             gpus=self._whole(raw, "gpus", 1, at, 0),
-            memory=self._size(raw, "memory", "512GiB", at),
+            memory=self._size(raw, "memory", "1TiB", at),
             disk=self._size(raw, "disk", "14TiB", at),
             storage=self._size(raw, "storage", "0", at),
             network=self._rate(raw, "network", "10Gbit", at),
@@ -346,9 +348,27 @@ class _Reader:
         return frozenset(BY_SHORT[one] for one in value) | ALWAYS
 
     def _policies(self, value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, list) or not value:
             self._bad("policies", value, 'a list of policies, ["balanced", "windowed"]')
-        return tuple(value)
+        return tuple(self._policy("policies", one) for one in value)
+
+    def _policy(self, key: str, value: Any) -> str:
+        """``windowed:ASSIGNER`` too; the scheduler itself knows which assigners there are."""
+        if not isinstance(value, str) or value.partition(":")[0] not in POLICIES:
+            self._bad(key, value, " or ".join(POLICIES))
+        return value
+
+    def _switches(self, value: Any) -> tuple[Switch, ...]:
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            self._bad("switches", value, 'a list as in [{ at = "5h", policy = "windowed" }]')
+        switches = []
+        for number, one in enumerate(value, 1):
+            at = f"switches[{number}]."
+            self._known(one, ("at", "policy"), at)
+            switches.append(
+                Switch(self._duration(one, "at", 0.0, at), self._policy(f"{at}policy", one.get("policy")))
+            )
+        return tuple(switches)
 
     def _bad(self, key: str, value: Any, allowed: str) -> NoReturn:
         shown = (

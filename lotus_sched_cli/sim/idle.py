@@ -31,7 +31,7 @@ class Idle:
     def __init__(self, hosts: list[Host], scheduler: Scheduler, shelves: Shelves, policy: str) -> None:
         self._scheduler = scheduler
         self._shelves = shelves
-        self._promises = policy == "balanced"
+        self.policy = policy
         self._takers = {stage: [host for host in hosts if stage in host.tasks] for stage in STAGES}
         self.waiting: dict[TaskType, dict[str, Waiting]] = {stage: {} for stage in STAGES}
         self._fresh: set[TaskType] = set()
@@ -163,7 +163,7 @@ class Idle:
         return self._has_room(host, task, brings, now)
 
     def _has_room(self, host: Host, task: Waiting, brings: int, now: float) -> bool:
-        if self._promises:
+        if self.policy == "balanced":
             refusal = self._scheduler.judge(task.spec.id, host.id, now)
             return refusal is None or refusal.why not in (Why.SPACE, Why.STORAGE)
         final = task.spec.type is GET

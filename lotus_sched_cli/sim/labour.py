@@ -93,7 +93,7 @@ class Labour:
             laid |= dict.fromkeys(bits(int(part.types)), disk)
         if not need:
             need, laid = self._lay(host, sector, stage, int(decision.fetch))
-        job = Job(task, host, self._clock.now, laid)
+        job = Job(task, host, self._clock.now, laid, decision.waits)
         host.jobs[task.spec.id] = job
         host.carried[stage] += 1
         self._touched[host] = None

@@ -34,7 +34,7 @@ def draw(traces: Sequence[Trace], path: Path) -> list[Path]:
         gantt, curves = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         _gantt(gantt, trace)
         _curves(curves, trace)
-        gantt.set_title(f"{trace.farm.name}, {trace.policy} (simulated)")
+        gantt.set_title(f"{trace.farm.name}, {trace.policy} (simulated)", loc="left")
         name = path.stem + (f"-{trace.policy.replace(':', '-')}" if len(traces) > 1 else "")
         target = path.with_name(name + path.suffix)
         # The date would make two pictures of the same run differ.
@@ -68,7 +68,7 @@ def _gantt(axes: Any, trace: Trace) -> None:
             )  # fmt: skip
     axes.set_yticks(range(rows), [host.id for host in trace.hosts[:rows]], fontsize=7)
     axes.set_ylim(rows - 0.5, -0.5)
-    axes.legend(ncols=len(STAGES), fontsize=8, loc="upper right")
+    axes.legend(ncols=len(STAGES), fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     if len(trace.hosts) > rows:
         axes.set_ylabel(f"the first {rows} of {len(trace.hosts)} workers")
 
@@ -86,7 +86,7 @@ def _curves(axes: Any, trace: Trace) -> None:
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("hours")
     axes.set_ylabel("share of slots in use")
-    axes.legend(fontsize=8, loc="upper right")
+    axes.legend(ncols=len(STAGES), fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
 
 
 def busy(spans: Sequence[Span]) -> tuple[list[float], list[int]]:

@@ -121,18 +121,22 @@ def _stage(trace: Trace, stage: TaskType, spans: list[Span]) -> StageReport:
     good = [span for span in spans if span.outcome == "success"]
     number = len(good) or 1
     slots = total_slots(trace.farm, stage)
-    busy = sum(span.end - span.bound for span in spans)
+    busy = sum(span.end - span.slot for span in spans)
     return StageReport(
         stage=stage.short,
         tasks=len(good),
         failed=sum(span.outcome == "failed" for span in spans),
         slots=slots,
         waited=sum(span.bound - span.queued for span in good) / number,
-        fetched=sum((span.ran or span.end) - span.bound for span in good) / number,
-        ran=sum(span.end - (span.ran or span.end) for span in good) / number,
+        fetched=sum(_ran(span) - span.bound for span in good) / number,
+        ran=sum(span.end - _ran(span) for span in good) / number,
         utilisation=busy / (slots * trace.end) if slots and trace.end else None,
         idle=trace.idle.get(stage, 0.0),
     )
+
+
+def _ran(span: Span) -> float:
+    return span.end if span.ran is None else span.ran
 
 
 def total_slots(farm: FarmSpec, stage: TaskType) -> int | None:

@@ -16,6 +16,7 @@ from lotus_sched_cli.core.events import (
     PathAttached,
     PathReported,
     Settings,
+    SettingsChanged,
     WorkerJoined,
 )
 from lotus_sched_cli.core.scheduler import Scheduler
@@ -29,9 +30,8 @@ from .shelves import Shelves
 from .things import Host
 from .trace import Trace
 
-#: Seconds between the health reports of a path on which something changes, and of one on which nothing does.
+#: Seconds between the health reports of a path on which something changes.
 REPORT: Final = 10.0
-STILL: Final = 40.0
 #: Seconds after its last change for which a path counts as changing: by then its reservations have settled.
 SETTLED: Final = 2 * REPORT + 1
 #: Seconds without anything happening after which a farm is stuck: longer than any delay of the scheduler.
@@ -56,10 +56,9 @@ class Simulation:
         self.hosts = [Host(group, number) for group in farm.groups for number in range(group.count)]
         for index, host in enumerate(self.hosts):
             host.number = index
-        self.scheduler = Scheduler(_settings(farm, policy), validate=validate)
+        self.scheduler = Scheduler(_settings(farm, policy), validate=validate, refusals=False)
         self.trace = Trace(farm, policy, self.hosts)
         self._by_id = {host.id: host for host in self.hosts}
-        self._disks = [disk for host in self.hosts for disk in host.disks.values()]
         self._progress = progress
         self._clock = Clock()
         self._inbox: list[Event] = []
@@ -137,22 +136,27 @@ class Simulation:
             self._inbox.append(WorkerJoined(host.spec()))
             for disk in host.disks.values():
                 self._inbox.append(PathAttached(disk.spec(), disk.capacity, disk.capacity))
-                disk.reported = 0.0
             every = host.group.restart_every
             if every:
                 first = Random(f"{self.farm.seed} {host.id}").uniform(0, every)
                 self._clock.at(first, self._labour.restart, host)
+        for switch in self.farm.switches:
+            self._clock.at(switch.at, self._switch, switch.policy)
         self._line.open()
         self._clock.at(REPORT, self._report)
 
+    def _switch(self, policy: str) -> None:
+        """The operator goes over to another policy while the farm works."""
+        self._inbox.append(SettingsChanged(_settings(self.farm, policy)))
+        self._idle.policy = policy
+
     def _report(self) -> None:
-        """What every worker's health loop says, in one batch. Paths on which nothing changes are heard less often."""
+        """What the workers' health loops say, in one batch: only of paths on which something has changed."""
         now, unsettled = self._clock.now, self._shelves.unsettled
-        for disk in self._disks:
-            if (disk in unsettled or now - disk.reported >= STILL) and disk.worker.online:
+        for disk in list(unsettled):
+            if disk.worker.online:
                 if disk.changed < now - SETTLED:
-                    unsettled.pop(disk, None)
-                disk.reported = now
+                    del unsettled[disk]
                 self._inbox.append(PathReported(disk.id, max(0, disk.available)))
                 self._touched[disk.worker] = None
         self._clock.at(now + REPORT, self._report)

@@ -20,7 +20,7 @@ BITS: Final = (UNSEALED, SEALED, CACHE)
 class Disk:
     """A storage path. ``used`` are the files on it, ``reserved`` what its running jobs will still write; bytes."""
 
-    __slots__ = ("capacity", "changed", "id", "peak", "reported", "reserved", "seals", "used", "worker")
+    __slots__ = ("capacity", "changed", "id", "peak", "reserved", "seals", "used", "worker")
 
     def __init__(self, worker: Host, capacity: int, seals: bool) -> None:
         self.id = f"{worker.id}:{'disk' if seals else 'storage'}"
@@ -28,7 +28,6 @@ class Disk:
         self.capacity = capacity
         self.seals = seals
         self.used = self.reserved = self.peak = 0
-        self.reported = float("-inf")
         #: Time of the last change.
         self.changed = float("-inf")
 
@@ -43,7 +42,7 @@ class Disk:
         self.changed = now
 
     def spec(self) -> PathSpec:
-        return PathSpec(self.id, frozenset({self.worker.id}), self.seals, not self.seals)
+        return PathSpec(self.id, frozenset({self.worker.id}), self.seals, not self.seals, steady=True)
 
 
 class Host:
@@ -144,28 +143,19 @@ class Waiting:
 
 
 class Job:
-    """A task on a worker. ``reserved`` are the bytes kept on disks until it is over."""
+    """A task on a worker. ``reserved`` are the bytes kept on disks until it is over; ``waits``: for its turn there."""
 
     __slots__ = (
-        "bound",
-        "fails",
-        "host",
-        "laid",
-        "moving",
-        "ran",
-        "reserved",
-        "share",
-        "task",
-        "token",
-        "work",
-    )
+        "bound", "fails", "host", "laid", "moving", "ran", "reserved", "share", "task", "token", "waits", "work",
+    )  # fmt: skip
 
-    def __init__(self, task: Waiting, host: Host, now: float, laid: Mapping[int, Disk]) -> None:
+    def __init__(self, task: Waiting, host: Host, now: float, laid: Mapping[int, Disk], waits: bool) -> None:
         self.task = task
         self.host = host
         self.bound = now
         self.ran: float | None = None
         self.laid = laid
+        self.waits = waits
         self.reserved: dict[Disk, int] = {}
         self.moving: list[Transfer] = []
         self.share: Share | None = None

@@ -13,8 +13,11 @@ from .things import Host, Job
 
 
 class Span(NamedTuple):
-    """A task from its queueing to its end on a worker, in seconds. ``ran`` is when its files were there and it began
-    (None: it never did), ``work`` how long it takes alone on its machine."""
+    """A task from its queueing to its end on a worker, in seconds.
+
+    ``ran`` is when its files were there and it began (None: it never did), ``slot`` since when it kept a slot (a task that
+    waits for its turn on the worker has none yet), ``work`` how long it takes alone on its machine.
+    """
 
     host: int
     stage: TaskType
@@ -22,6 +25,7 @@ class Span(NamedTuple):
     queued: float
     bound: float
     ran: float | None
+    slot: float
     end: float
     work: float
     outcome: str
@@ -61,6 +65,7 @@ class Trace:
                 task.since,
                 job.bound,
                 job.ran,
+                job.bound if not job.waits else now if job.ran is None else job.ran,
                 now,
                 job.work,
                 outcome,

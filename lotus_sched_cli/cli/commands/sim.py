@@ -29,7 +29,7 @@ TTY_PAUSE, LINE_PAUSE = 0.2, 10.0
 @app.command("sim", cls=GoCommand, help="simulate a farm in virtual time, and compare policies")
 def sim(
     ctx: typer.Context,
-    farm: Annotated[str, argument("[FARM.toml]")] = "",
+    farm: Annotated[str, argument("FARM.toml")] = "",
     list_: Annotated[bool, flag("--list", help="name the farms that come with the program")] = False,
     print_: Annotated[bool, flag("--print", help="print the farm file, to change it")] = False,
     policy: Annotated[
