@@ -14,6 +14,7 @@ from .rows import table
 #: Module → title of its table. Each has ``run() -> list[Row]``.
 PARTS = {
     "core_pass": "The scheduler's passes",
+    "simulator": "Simulated farms",
     "commands": "Commands",
     "rpc_server": "The miner's server",
     "miner_load": "A miner with 100 workers and 10,000 sectors",
