@@ -8,6 +8,7 @@ An environment name that exists counts, even when it is empty (then a bool is fa
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -28,6 +29,8 @@ TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 HELP: Final = frozenset({"help", "h"})
 VERSION: Final = frozenset({"version", "v"})
+#: What is taken for the value of a flag whose value may be left out.
+NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 
 
 def program_context(ctx: Context) -> Context:
@@ -57,9 +60,21 @@ class GoCommand(TyperCommand):
         hand_over(ctx, given)
         return []
 
+    def invoke(self, ctx: Context) -> Any:
+        if program_context(ctx).params.get("watch"):
+            raise CliError(f"--watch: '{ctx.command_path}' does more than read", "leave it out")
+        return super().invoke(ctx)
+
 
 class ReadCommand(GoCommand):
-    """A command that only reads: ``--watch`` may run it again and again."""
+    """A command that only reads: ``--watch`` runs it again and again."""
+
+    def invoke(self, ctx: Context) -> Any:
+        if not program_context(ctx).params.get("watch"):
+            return TyperCommand.invoke(self, ctx)
+        from .watch import watch
+
+        return watch(lambda: TyperCommand.invoke(self, ctx), ctx)
 
 
 class GoGroup(TyperGroup):
@@ -215,11 +230,13 @@ def flag(
     env: Sequence[str] = (),
     default: str | bool = True,
     hidden: bool = False,
+    optional: str = "",
 ) -> Any:
     """A flag of a command, for ``Annotated[type, flag(…)]`` with bool, int, str (or None) or ``list[str] | None``.
 
     ``default`` is the text after ``default:`` in the help (strings with their quotes, as Go's), True for the value of
-    the parameter, False for none. ``env`` are the environment names, the first that exists wins.
+    the parameter, False for none. ``env`` are the environment names, the first that exists wins. ``optional``: the
+    value may be left out and is then this one; only a number after it is taken for a value.
     """
     return typer.Option(
         *names,
@@ -227,7 +244,7 @@ def flag(
         envvar=list(env) or None,
         show_default=default,
         hidden=hidden,
-        metavar="value",
+        metavar=f"[{optional}]" if optional else "value",
     )
 
 
@@ -284,6 +301,8 @@ def read_words(ctx: Context, args: Sequence[str], *, interspersed: bool) -> tupl
         owner, param = find_flag(ctx, own, name)
         target = given.values if owner is ctx else None
         text: str | None = value if equals else None
+        if text is None and str(param.metavar).startswith("["):
+            text = words.pop(0) if words and NUMBER.fullmatch(words[0]) else param.metavar[1:-1]
         if not is_bool(param) and text is None:
             if not words:
                 raise CliError(f"flag needs an argument: -{name}", f"give it as --{name}=VALUE")

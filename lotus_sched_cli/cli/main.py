@@ -28,7 +28,11 @@ SPEAKS = "miner API 1.5.0, worker API 1.7.0"
 
 MINER_REPO = ("LOTUS_MINER_PATH", "LOTUS_STORAGE_PATH")
 WORKER_REPO = ("LOTUS_WORKER_PATH", "WORKER_PATH")
-LAYOUT_HELP = "how tables look: rich or plain"
+LAYOUT_HELP = "how tables look: rich, plain or classic (the tables of 2020)"
+FORMAT_HELP = "for programs, instead of tables: json, jsonl or csv"
+WATCH_HELP = "look again every 2 seconds, or as many as given; tables are drawn in place"
+Format = Annotated[str, flag("--format", help=FORMAT_HELP)]
+Watch = Annotated[str, flag("--watch", help=WATCH_HELP, optional="2")]
 
 MINER_COMMANDS = {
     "init": Lazy("commands.miner_init:app", "make a miner repo on a simulated chain of its own"),
@@ -129,6 +133,8 @@ def miner_flags(
     layout: Annotated[
         str, flag("--layout", help=LAYOUT_HELP, env=["LOTUS_LAYOUT"], default="rich on a TTY, else plain")
     ] = "",
+    format: Format = "",
+    watch: Watch = "",
     vv: Annotated[bool, flag("--vv", help="say which API is asked")] = False,
 ) -> None:
     """Flags of ``lotus-miner``; commands read them through `state.Globals`."""
@@ -167,6 +173,8 @@ def worker_flags(
     layout: Annotated[
         str, flag("--layout", help=LAYOUT_HELP, env=["LOTUS_LAYOUT"], default="rich on a TTY, else plain")
     ] = "",
+    format: Format = "",
+    watch: Watch = "",
 ) -> None:
     """Flags of ``lotus-worker``."""
 

@@ -11,7 +11,8 @@ from typing import Final
 from .errors import CliError
 from .golang import Context, program_context
 
-LAYOUTS: Final = ("rich", "plain")
+LAYOUTS: Final = ("rich", "plain", "classic")
+FORMATS: Final = ("json", "jsonl", "csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Globals:
     enable_gpu_proving: bool = True
     color: bool | None = None
     layout: str = ""
+    format: str = ""
+    watch: str = ""
     vv: bool = False
 
     @classmethod
@@ -34,12 +37,17 @@ class Globals:
         params = program_context(ctx).params
         return cls(**{name: value for name, value in params.items() if name in known})
 
-    def use_color(self) -> bool:
-        """Lotus's rule (``cli/util.go``): NO_COLOR wins, then the flag, then a terminal or GOLOG_LOG_FMT=color."""
+    def use_color(self, *, classic: bool = False) -> bool:
+        """Lotus's rule (``cli/util.go``): NO_COLOR wins, then the flag, then a terminal or GOLOG_LOG_FMT=color.
+
+        The releases of 2020 (``classic``) showed colours only where the flag asked for them.
+        """
         if os.environ.get("NO_COLOR"):
             return False
         if self.color is not None:
             return self.color
+        if classic:
+            return False
         return sys.stdout.isatty() or os.environ.get("GOLOG_LOG_FMT") == "color"
 
     def layout_name(self) -> str:
@@ -50,6 +58,24 @@ class Globals:
         if self.layout not in LAYOUTS:
             raise CliError(f'unknown layout "{self.layout}"', f"use one of {', '.join(LAYOUTS)}")
         return self.layout
+
+    def format_name(self) -> str:
+        """``json``, ``jsonl``, ``csv`` or nothing. Raises CliError for one that does not exist."""
+        if self.format and self.format not in FORMATS:
+            raise CliError(f'unknown format "{self.format}"', f"use one of {', '.join(FORMATS)}")
+        return self.format
+
+    def watch_seconds(self) -> float | None:
+        """Seconds between two looks; None to look once. Raises CliError for a time that is none."""
+        if not self.watch:
+            return None
+        try:
+            seconds = float(self.watch)
+        except ValueError:
+            seconds = 0.0
+        if not 0.1 <= seconds <= 86400:
+            raise CliError(f'--watch "{self.watch}" is no time', "give seconds from 0.1 to 86400")
+        return seconds
 
 
 def expand(path: str) -> Path:

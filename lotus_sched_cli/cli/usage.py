@@ -78,7 +78,7 @@ def flag_lines(ctx: Context) -> list[str]:
 
 def flag_row(param: Parameter) -> tuple[str, str]:
     """``--listen value`` and ``host address … (default: "0.0.0.0:3456") [$LOTUS_WORKER_LISTEN]``."""
-    value = "" if param.is_flag else " value"
+    value = "" if param.is_flag else " [seconds]" if str(param.metavar).startswith("[") else " value"
     names = ", ".join(f"{name}{value}" for name in param.opts)
     if param.multiple:
         names = f"{names} [ {names} ]"

@@ -147,6 +147,7 @@ class TaskUsage(Struct, frozen=True):
 class JobSched(Struct, frozen=True):
     """How our scheduler sees a job (``WorkerJob.Sched``): its task, the worker's lasting id, times RFC 3339.
 
+    ``WorkerNumber`` and ``Number``, the worker's and the worker's count of jobs, are what the tables of 2020 show.
     ``Usage`` where the sealer runs programs.
     """
 
@@ -157,6 +158,8 @@ class JobSched(Struct, frozen=True):
     Bound: str = ""
     Attempts: int = 0
     Usage: TaskUsage | None = None
+    WorkerNumber: int = 0
+    Number: int = 0
 
 
 class QueuedJob(Struct, frozen=True):

@@ -68,7 +68,7 @@ def test_two_dashes_end_the_flags(api: FakeApi, miner: Run) -> None:
         (["sectors", "status", "1", "2"], 1, "incorrect number of arguments, got 2; usage: lotus-miner sectors status [command options] N"),
         (["sectors", "status", "x"], 1, 'could not parse sector number: strconv.ParseUint: parsing "x": invalid syntax; give a sector\'s number, like 15'),
         (["--color=maybe", "info"], 1, 'invalid boolean value "maybe" for -color: parse error; use true or false'),
-        (["--layout", "fancy", "sealing", "jobs"], 1, 'unknown layout "fancy"; use one of rich, plain'),
+        (["--layout", "fancy", "sealing", "jobs"], 1, 'unknown layout "fancy"; use one of rich, plain, classic'),
         (["info", "--blocks"], 1, "flag needs an argument: -blocks; give it as --blocks=VALUE"),
         (["info", "--blocks", "many"], 1, 'invalid value "many" for flag -blocks: parse error; give a whole number'),
         (["auth", "create-token"], 1, "--perm flag not set; use with one of: read, write, sign, admin"),

@@ -53,4 +53,4 @@ def init(
             first_sector=first_sector,
         )
     )
-    show(ctx, Lines((f"miner {actor} is ready in {options.miner_repo}; start it with 'lotus-miner run'",)))
+    show(ctx, Lines.of(f"miner {actor} is ready in {options.miner_repo}; start it with 'lotus-miner run'"))

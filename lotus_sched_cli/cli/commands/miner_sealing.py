@@ -12,7 +12,7 @@ import typer
 
 from lotus_sched_cli.cli.connect import Api, NoSuchMethod, miner_api
 from lotus_sched_cli.cli.errors import CliError
-from lotus_sched_cli.cli.golang import GoCommand, GoGroup, argument, flag
+from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument, flag
 from lotus_sched_cli.cli.render import show
 
 from .miner_caps import app as caps_app
@@ -21,7 +21,7 @@ app = typer.Typer(cls=GoGroup, help="running jobs, workers and the scheduler", a
 app.add_typer(caps_app, name="caps")
 
 
-@app.command("jobs", cls=GoCommand, help="list running jobs")
+@app.command("jobs", cls=ReadCommand, help="list running jobs")
 def jobs(
     ctx: typer.Context,
     show_ret_done: Annotated[
@@ -49,14 +49,14 @@ def waiting(api: Api) -> list[dict[str, Any]]:
         ]
 
 
-@app.command("workers", cls=GoCommand, help="list workers, their load and their caps")
+@app.command("workers", cls=ReadCommand, help="list workers, their load and their caps")
 def workers(ctx: typer.Context) -> None:
     from lotus_sched_cli.cli.views.workers import workers_view
 
     show(ctx, workers_view(miner_api(ctx).call("WorkerStats")))
 
 
-@app.command("sched-diag", cls=GoCommand, help="show what the scheduler holds, as JSON")
+@app.command("sched-diag", cls=ReadCommand, help="show what the scheduler holds, as JSON")
 def sched_diag(
     ctx: typer.Context,
     force_sched: Annotated[bool, flag("--force-sched", help="let it schedule first")] = False,
@@ -88,19 +88,17 @@ def abort(
     name = f"{sector['Miner']}-{sector['Number']}-{call}"
     show(
         ctx,
-        Lines(
-            (
-                f"aborting job {name}, task {short(job['Task'])}, sector {sector['Number']}, running on host {host}",
-            )
+        Lines.of(
+            f"aborting job {name}, task {short(job['Task'])}, sector {sector['Number']}, running on host {host}"
         ),
     )
     if force:
         force_abort(api, job)
-        show(ctx, Lines((f"job {call} is forgotten; its sector goes on as after a lost call",)))
+        show(ctx, Lines.of(f"job {call} is forgotten; its sector goes on as after a lost call"))
         return
     api.call("SealingAbort", job["ID"], timeout=None)
     if "Sched" in job:
-        show(ctx, Lines((f"job {call} is dead on {host or session[:8]}",)))
+        show(ctx, Lines.of(f"job {call} is dead on {host or session[:8]}"))
 
 
 def find_job(api: Api, prefix: str) -> tuple[str, dict[str, Any]]:

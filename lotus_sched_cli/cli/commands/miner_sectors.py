@@ -26,7 +26,8 @@ def pledge(ctx: typer.Context) -> None:
     api = miner_api(ctx)
     number = api.call("PledgeSector", timeout=None)["Number"]
     state = ""
-    if Globals.of(ctx).layout_name() == "rich":
+    options = Globals.of(ctx)
+    if options.format_name() or options.layout_name() == "rich":
         state = api.call("SectorsStatus", number, False)["State"]
     show(ctx, Pledged(number, state))
 

@@ -6,7 +6,7 @@ import typer
 
 from lotus_sched_cli import __version__
 from lotus_sched_cli.cli.connect import worker_api
-from lotus_sched_cli.cli.golang import GoCommand
+from lotus_sched_cli.cli.golang import GoCommand, ReadCommand
 from lotus_sched_cli.cli.render import notice, show
 from lotus_sched_cli.cli.views.info import worker_view
 
@@ -25,7 +25,7 @@ def stop_(ctx: typer.Context) -> None:
     api.call("Shutdown")
 
 
-@info.command("info", cls=GoCommand, help="what the worker is, offers and stores")
+@info.command("info", cls=ReadCommand, help="what the worker is, offers and stores")
 def info_(ctx: typer.Context) -> None:
     api = worker_api(ctx)
     show(

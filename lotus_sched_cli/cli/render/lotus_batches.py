@@ -48,6 +48,6 @@ def batches(view: Batches) -> list[Span]:
         doc.line(f"Batch {place}:")
         doc.line(f"\tError: {batch.error}" if batch.error else f"\tMessage: {batch.message}")
         doc.line("\tSectors:")
-        for number, error in batch.sectors:
-            doc.line(f"\t\t{number}\tERROR {error}" if error else f"\t\t{number}\tOK")
+        for row in batch.sectors:
+            doc.line(f"\t\t{row.sector}\tERROR {row.error}" if row.error else f"\t\t{row.sector}\tOK")
     return doc.spans

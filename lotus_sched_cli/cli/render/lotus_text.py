@@ -10,7 +10,7 @@ from .spans import Span
 
 
 def lines(view: Lines) -> list[Span]:
-    return [(f"{line}\n", "") for line in view.lines]
+    return [(f"{row.text}\n", "") for row in view.rows]
 
 
 def pledged(view: Pledged) -> list[Span]:

@@ -72,6 +72,35 @@ def go_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Span]
     return out
 
 
+def tab_writer(rows: Sequence[Sequence[str]], *, least: int, padding: int) -> str:
+    """Go's tabwriter: a column is as wide as the cells of neighbouring rows that have it; the last cell of a row is none.
+
+    ``least`` is the smallest width of a column, ``padding`` the blanks after its longest cell.
+    """
+    widths: list[list[int]] = [[] for _ in rows]
+
+    def block(first: int, end: int, column: int) -> None:
+        at = first
+        while at < end:
+            if column >= len(rows[at]) - 1:
+                at += 1
+                continue
+            stop = at
+            while stop < end and column < len(rows[stop]) - 1:
+                stop += 1
+            width = max(least, *(len(rows[i][column]) + padding for i in range(at, stop)))
+            for i in range(at, stop):
+                widths[i].append(width)
+            block(at, stop, column + 1)
+            at = stop
+
+    block(0, len(rows), 0)
+    return "".join(
+        "".join(cell.ljust(width) for cell, width in zip(row[:-1], sizes, strict=True)) + row[-1] + "\n"
+        for row, sizes in zip(rows, widths, strict=True)
+    )
+
+
 #: A table's cell: a text with its colour, or several.
 Cell = Span | list[Span]
 

@@ -10,12 +10,20 @@ from .wire import cid
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A sector of a message; ``error`` is empty where it is in."""
+
+    sector: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """One message: ``sectors`` with what was wrong with each (nothing: it is in)."""
+    """One message, and what became of each sector."""
 
     message: str | None
     error: str
-    sectors: tuple[tuple[int, str], ...]
+    sectors: tuple[Sent, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ def batches_view(sent: Sequence[Mapping[str, Any]]) -> Batches:
                 cid(batch.get("Msg")),
                 batch.get("Error") or "",
                 tuple(
-                    (number, (batch.get("FailedSectors") or {}).get(str(number), ""))
+                    Sent(number, (batch.get("FailedSectors") or {}).get(str(number), ""))
                     for number in batch.get("Sectors") or ()
                 ),
             )

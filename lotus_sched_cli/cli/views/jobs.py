@@ -25,7 +25,8 @@ class Used:
 class Job:
     """One row. ``age`` is in seconds, None where the miner does not know since when; ids are whole.
 
-    ``usage`` None: the miner is a stock one, or the worker's sealer runs no programs.
+    ``usage`` None: the miner is a stock one, or the worker's sealer runs no programs. ``number`` and ``worker_number`` are
+    those of the 2020 tables; None from a stock miner.
     """
 
     id: str
@@ -37,6 +38,8 @@ class Job:
     start: float | None
     age: float | None
     usage: Used | None = None
+    number: int | None = None
+    worker_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ def job_row(session: str, entry: Mapping[str, Any], hostnames: Mapping[str, str]
         start=start,
         age=None if start is None else now - start,
         usage=used(entry),
+        number=(entry.get("Sched") or {}).get("Number"),
+        worker_number=(entry.get("Sched") or {}).get("WorkerNumber"),
     )
 
 

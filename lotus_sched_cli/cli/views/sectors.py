@@ -11,6 +11,7 @@ from .wire import cid
 
 STARTED = "event;sealing.SectorStartCC"
 PROVING = "event;sealing.SectorProving"
+PC1_DONE = "event;sealing.SectorPreCommit1"
 RESTART = "event;sealing.SectorRestart"
 EVENT = "event"
 
@@ -29,7 +30,8 @@ class Chain:
 class SectorRow:
     """One sector. Epochs are chain heights, sizes bytes, ``pledge`` attoFIL; None is *not known or not there*.
 
-    ``error`` set: the miner could not tell its status, and only the number is known.
+    ``deal_ids`` has one id per piece, 0 for none. ``error`` set: the miner could not tell its status, and only the number
+    is known.
     """
 
     number: int
@@ -48,6 +50,10 @@ class SectorRow:
     pending_verified_bytes: int | None = None
     pledge: int | None = None
     early: int | None = None
+    ticket_epoch: int = 0
+    seed_epoch: int = 0
+    precommit1_done: bool = False
+    deal_ids: tuple[int, ...] = ()
     error: str = ""
 
 
@@ -87,6 +93,10 @@ def sector_row(number: int, status: Mapping[str, Any] | None, error: str, chain:
         direct_pieces=direct,
         pledge=int(status["InitialPledge"]) if on_chain else None,
         early=status["Early"] or None,
+        ticket_epoch=status["Ticket"]["Epoch"],
+        seed_epoch=status["Seed"]["Epoch"],
+        precommit1_done=bool(status["CommR"]) or any(e["Kind"] == PC1_DONE for e in status.get("Log") or ()),
+        deal_ids=tuple(status.get("Deals") or ()),
     )
     return with_weights(row, status) if deal_ids else row
 

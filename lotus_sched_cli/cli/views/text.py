@@ -7,10 +7,21 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line as it stands."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lines:
     """Text lines as they stand: a token, an address."""
 
-    lines: tuple[str, ...]
+    rows: tuple[Line, ...]
+
+    @classmethod
+    def of(cls, *texts: str) -> Lines:
+        return cls(tuple(Line(text) for text in texts))
 
 
 @dataclass(frozen=True, slots=True)

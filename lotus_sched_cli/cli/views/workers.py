@@ -40,7 +40,10 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Sched:
-    """What our scheduler counts: tasks by short type, sectors that fill the P1 hold, rests, drain."""
+    """What our scheduler counts: tasks by short type, sectors that fill the P1 hold, rests, drain.
+
+    ``number`` is the worker's in the tables of 2020: it lasts, and the built-in worker has 0.
+    """
 
     caps: Caps
     running: tuple[tuple[str, int], ...]
@@ -50,6 +53,7 @@ class Sched:
     rests: tuple[Rest, ...]
     drain: bool
     types: tuple[str, ...]
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,7 @@ def sched_of(entry: Mapping[str, Any]) -> Sched | None:
             task.removeprefix("seal/v0/").removeprefix("post/v0/")
             for task in sorted(entry.get("Tasks") or (), key=lambda t: (order(t), t))
         ),
+        number=sched.get("Number", 0),
     )
 
 

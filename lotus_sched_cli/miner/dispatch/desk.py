@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,6 +65,7 @@ class Desk:
         self.flights: dict[str, Flight] = {}
         self.by_sector: dict[SectorId, tuple[Flight, ...]] = {}
         self.by_worker: dict[str, set[Flight]] = defaultdict(set)
+        self._jobs_so_far: Counter[str] = Counter()
         self.calls: dict[str, tuple[Flight, Part]] = {}
         #: Calls that were given up while their task goes on: a result is still welcome until it runs elsewhere.
         self.old_calls: dict[str, Flight] = {}
@@ -95,6 +96,9 @@ class Desk:
     def attach(self, flight: Flight) -> None:
         """Count it on its worker's books."""
         assert flight.row.worker_id is not None
+        if flight not in self.by_worker[flight.row.worker_id]:
+            flight.number = self._jobs_so_far[flight.row.worker_id]
+            self._jobs_so_far[flight.row.worker_id] += 1
         self.by_worker[flight.row.worker_id].add(flight)
         if flight.lock is None:
             flight.lock = self.locks.show(flight.sector, flight.row.type)

@@ -62,6 +62,8 @@ class Flight:
     turn: asyncio.Event | None = None
     last_worker: str | None = None
     error: str = ""
+    #: How many jobs its worker had before it, since the miner started (the tables of 2020 show it).
+    number: int = 0
     #: What the task's process took so far, where its worker tells.
     usage: TaskUsage | None = None
     calls: tuple[str, ...] = ()

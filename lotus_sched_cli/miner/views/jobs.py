@@ -83,6 +83,8 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
             Queued=units.go_time(row.queued_at),
             Bound=units.go_time(row.bound_at) if row.bound_at else "",
             Usage=None if fetching else flight.usage,
+            WorkerNumber=worker.number if worker is not None else 0,
+            Number=flight.number,
         ),
     )
 
