@@ -16,9 +16,10 @@ from . import space
 from .choice import full_rank, rank
 from .decisions import Laid, Refusal
 from .eligibility import allows, bound_away, judge, may_hold, offers, ready
+from .eligibility import begins, binds
 from .farm import Farm
 from .matching import Chains
-from .needs import Selector
+from .needs import P1_OUTPUT, Selector
 from .pools import Line, Pool
 from .records import Task, Worker
 from .tasks import TaskType
@@ -31,6 +32,7 @@ SPARE_POOLS: Final = 256
 _AP: Final = TaskType.ADD_PIECE
 _P1: Final = TaskType.PRECOMMIT1
 _P2: Final = TaskType.PRECOMMIT2
+_C2: Final = TaskType.COMMIT2
 
 
 class Balanced:
@@ -47,6 +49,8 @@ class Balanced:
         self._dirty_pools: dict[int, Pool] = {}
         self._dirty_workers: dict[str, Worker] = {}
         self._chains = Chains(self)
+        #: Workers that do only C2 of sectors that lie on their own paths.
+        self._bound_c2: set[str] = set()
 
     # -- what the farm tells ----------------------------------------------------------------------------------------
 
@@ -83,6 +87,10 @@ class Balanced:
             worker.pools, worker.specials = [], {}
 
     def reshaped(self, worker: Worker) -> None:
+        if worker.known and worker.spec.caps.force_c2_from_local_p2:
+            self._bound_c2.add(worker.id)
+        elif self._bound_c2:
+            self._bound_c2.discard(worker.id)
         for pool in worker.pools:
             pool.members.pop(worker.id, None)
             pool.current.pop(worker.id, None)
@@ -149,6 +157,10 @@ class Balanced:
                 for worker_id in owners:
                     if (worker := workers.get(worker_id)) is not None:
                         special[worker_id] = worker
+            if self._bound_c2 and task.spec.type is _C2:
+                for worker_id in self._bound_c2:
+                    if P1_OUTPUT & (worker := workers[worker_id]).own(task.sector):
+                        special[worker_id] = worker
             if needs.selector is not Selector.EXISTING and not self._only_local(needs.selector):
                 pools.append(self._pool(task))
             if layout:
@@ -197,6 +209,8 @@ class Balanced:
                 worker.pools.remove(pool)
 
     def fits(self, task: Task, worker: Worker) -> bool:
+        if worker.no_sectors and begins(task, worker):
+            return False
         return may_hold(task, worker, self.farm.settings.disallow_remote_finalize) and not bound_away(
             task, worker
         )
@@ -432,13 +446,13 @@ def _admits(pool: Pool, worker: Worker) -> bool:
     """Whether a worker that has none of the files may be drawn for this class, room and slots left aside."""
     if not worker.known or not offers(worker, pool.type):
         return False
+    if binds(worker, pool.type) or (worker.no_sectors and pool.type in (_AP, _P1)):
+        return False
     match pool.needs.selector:
         case Selector.TASK:
             return True
         case Selector.MOVE:
             return any(p.spec.can_store and space.takes_miner(p, pool.miner) for p in worker.paths.values())
-    if pool.type is _P2 and worker.spec.caps.force_p2_from_local_p1:
-        return False
     return allows(worker, pool.needs, pool.miner, pool.groups, None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import space
-from .eligibility import free_slots, ready
+from .eligibility import binds, free_slots, ready
 from .needs import P1_OUTPUT, Selector
 from .records import Sector, Task, Worker
 from .tasks import TaskType
@@ -84,6 +84,8 @@ def preference(task: Task, worker: Worker) -> int:
             if there is not None and path.spec.can_store and there.types & task.needs.key:
                 return 0
         return 1
+    if (lies := binds(worker, kind)) and not lies & ~worker.own(task.sector):
+        return -1
     return 0
 
 

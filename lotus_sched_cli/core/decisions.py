@@ -27,6 +27,11 @@ class Why(StrEnum):
     TASK_LIMIT = "task-limit"
     PRECOMMIT1_HOLD = "precommit1-hold"
     BOUND_P2 = "p2-from-local-p1"
+    BOUND_P1 = "p1-from-local-ap"
+    BOUND_C2 = "c2-from-local-p2"
+    PRECOMMIT1_INTERVAL = "precommit1-interval"
+    P2_BESIDE_C2 = "p2-beside-c2"
+    C2_BESIDE_P2 = "c2-beside-p2"
     RETRY_LATER = "retry-later"
     # Of the windowed policy only (scheduling.md B1-B5).
     MEMORY = "memory"
@@ -79,6 +84,16 @@ class Refusal:
                 )
             case Why.BOUND_P2:
                 return "It only receives P2 from the local P1."
+            case Why.BOUND_P1:
+                return "It only receives P1 from the local AP."
+            case Why.BOUND_C2:
+                return "It only receives C2 from the local P2."
+            case Why.PRECOMMIT1_INTERVAL:
+                return f"it starts a PreCommit1 every {f['interval']:g}s at most, the next at {f['until']}"
+            case Why.P2_BESIDE_C2:
+                return "It already has a C2 running and does not receive P2 task"
+            case Why.C2_BESIDE_P2:
+                return "It already has a P2 running and does not receive C2 task"
             case Why.RETRY_LATER:
                 return f"it waits to be tried again until {f['until']}"
             case Why.NOT_PREFERRED:
@@ -192,6 +207,15 @@ class FilesMissing(Decision):
     types: FileType
     since: float
     lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandRefused(Decision):
+    """`AssignByHand` was not done: the refusal stands against it, None: the task does not wait any more."""
+
+    task_id: str
+    worker_id: str
+    refusal: Refusal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,15 @@ from typing import Final
 
 from . import space
 from .decisions import Refusal, Why
-from .needs import P1_OUTPUT, Needs, Selector
+from .needs import P1_OUTPUT, UNSEALED, Needs, Selector
 from .records import Sector, Task, Worker
 from .tasks import FILE_TYPE_NAMES, FileType, Kind, TaskType
 
 #: Free slots of a worker without a limit.
 UNLIMITED: Final = 1 << 30
 
-_P1, _P2 = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2
+_AP, _P1, _P2, _C2 = TaskType.ADD_PIECE, TaskType.PRECOMMIT1, TaskType.PRECOMMIT2, TaskType.COMMIT2
+_BOUND_REASON: Final = {_P1: Why.BOUND_P1, _P2: Why.BOUND_P2, _C2: Why.BOUND_C2}
 _CAP_REASON: Final = {
     Kind.P1: Why.PRECOMMIT1_MAX,
     Kind.P2: Why.PRECOMMIT2_MAX,
@@ -34,6 +35,7 @@ def judge(task: Task, worker: Worker, now: float, local_moves_only: bool = False
         or _cap(task, worker)
         or _hold(task, worker)
         or _bound(task, worker)
+        or _extras(task, worker, now)
     )
 
 
@@ -51,8 +53,8 @@ def judge_without_caps(
 def _enabled(task: Task, worker: Worker, now: float) -> Refusal | None:
     if not worker.online:
         return Refusal(Why.OFFLINE)
-    if worker.draining:
-        return Refusal(Why.DRAINING)
+    if worker.draining or (worker.no_sectors and begins(task, worker)):
+        return Refusal(Why.DRAINING, {"level": "tasks" if worker.draining else "sectors"})
     rest = worker.rests.get(task.spec.type)
     if rest is None or rest.until is None or (rest.until <= now and rest.trial is None):
         return None
@@ -93,7 +95,9 @@ def _cap(task: Task, worker: Worker) -> Refusal | None:
     kind = task.spec.type.kind
     if kind is not None:
         used, cap = worker.of(kind), worker.spec.caps.of(kind)
-        return None if used < cap else Refusal(_CAP_REASON[kind], {"need": 1, "in_use": used, "max": cap})
+        if used >= cap:
+            return Refusal(_CAP_REASON[kind], {"need": 1, "in_use": used, "max": cap})
+        return None
     limit = worker.spec.limits.get((task.spec.type, task.spec.proof))
     used = worker.by_proof.get((task.spec.type, task.spec.proof), 0)
     if limit is None or used < limit:
@@ -110,7 +114,21 @@ def _hold(task: Task, worker: Worker) -> Refusal | None:
 
 
 def _bound(task: Task, worker: Worker) -> Refusal | None:
-    return Refusal(Why.BOUND_P2) if bound_away(task, worker) else None
+    return Refusal(_BOUND_REASON[task.spec.type]) if bound_away(task, worker) else None
+
+
+def _extras(task: Task, worker: Worker, now: float) -> Refusal | None:
+    """The operator's extras that are no caps."""
+    kind, caps = task.spec.type, worker.spec.caps
+    if kind is _P1 and (until := paced_until(worker)) > now:
+        return Refusal(Why.PRECOMMIT1_INTERVAL, {"until": until, "interval": caps.precommit1_interval})
+    if caps.allow_p2_c2_parallel:
+        return None
+    if kind is _P2 and worker.c2:
+        return Refusal(Why.P2_BESIDE_C2, {"in_use": worker.c2})
+    if kind is _C2 and worker.p2:
+        return Refusal(Why.C2_BESIDE_P2, {"in_use": worker.p2})
+    return None
 
 
 # -- the parts, for the policies' shortcuts ---------------------------------------------------------------------------
@@ -133,7 +151,17 @@ def ready(worker: Worker, kind: TaskType, now: float) -> bool:
         rest = worker.rests.get(kind)
         if rest is not None and rest.until is not None:
             return rest.until <= now and rest.trial is None
-    return True
+    return kind is not _P1 or not worker.spec.caps.precommit1_interval or paced_until(worker) <= now
+
+
+def paced_until(worker: Worker) -> float:
+    """When its next P1 may start by ``precommit1_interval``; a time in the past without one."""
+    return worker.p1_started + worker.spec.caps.precommit1_interval
+
+
+def begins(task: Task, worker: Worker) -> bool:
+    """Whether the task would bring a new sector to the worker: an AP or P1 of one whose data is not there."""
+    return task.spec.type in (_AP, _P1) and not UNSEALED & worker.own(task.sector)
 
 
 def hold_without(worker: Worker, sector: Sector) -> int:
@@ -142,10 +170,19 @@ def hold_without(worker: Worker, sector: Sector) -> int:
 
 
 def bound_away(task: Task, worker: Worker) -> bool:
-    """A worker bound to its own P1 results, and this P2 is not of them."""
-    if task.spec.type is not _P2 or not worker.spec.caps.force_p2_from_local_p1:
-        return False
-    return bool(P1_OUTPUT & ~worker.own(task.sector))
+    """A worker bound to what lies on its own paths, and what this task builds on does not."""
+    lies = binds(worker, task.spec.type)
+    return bool(lies) and bool(lies & ~worker.own(task.sector))
+
+
+def binds(worker: Worker, kind: TaskType) -> int:
+    """The file types that must lie on its own paths before it takes a task of this type; 0 where it is not bound."""
+    caps = worker.spec.caps
+    if kind is _P2:
+        return P1_OUTPUT if caps.force_p2_from_local_p1 else 0
+    if kind is _P1:
+        return UNSEALED if caps.force_p1_from_local_ap else 0
+    return P1_OUTPUT if kind is _C2 and caps.force_c2_from_local_p2 else 0
 
 
 def free_slots(worker: Worker, kind: TaskType, proof: int, sector: Sector | None = None) -> int:
@@ -160,8 +197,12 @@ def free_slots(worker: Worker, kind: TaskType, proof: int, sector: Sector | None
                 free = min(free, caps.precommit1_hold_max - held)
         case TaskType.PRECOMMIT2:
             free = spec.caps.precommit2_max - worker.p2
+            if worker.c2 and not spec.caps.allow_p2_c2_parallel:
+                return 0
         case TaskType.COMMIT2:
             free = spec.caps.commit2_max - worker.c2
+            if worker.p2 and not spec.caps.allow_p2_c2_parallel:
+                return 0
         case _:
             if not spec.limits:
                 return UNLIMITED

@@ -140,10 +140,26 @@ class WorkerOnline(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerDrain(Event):
-    """Maintenance: takes no new work while draining; its storage keeps serving."""
+    """Maintenance: takes no new work while draining; its storage keeps serving.
+
+    ``sectors_only``: it takes no new sectors (AP, and P1 whose data lies elsewhere), but goes on with those it has.
+    """
 
     worker_id: str
     draining: bool
+    sectors_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AssignByHand(Event):
+    """Bind this queued task to this worker now, out of turn. Answered by `Assigned` or `HandRefused`.
+
+    ``force``: over caps, hold, drain, rest and delays; never where the worker cannot do it.
+    """
+
+    task_id: str
+    worker_id: str
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

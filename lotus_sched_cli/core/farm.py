@@ -85,11 +85,14 @@ class Farm(Files):
             worker.online = online
             self.improved(worker)
 
-    def worker_drain(self, worker_id: str, draining: bool) -> None:
+    def worker_drain(self, worker_id: str, draining: bool, sectors_only: bool) -> None:
         worker = self.workers.get(worker_id)
-        if worker is not None and worker.draining != draining:
-            worker.draining = draining
-            self.improved(worker)
+        if worker is None:
+            return
+        whole, sectors = draining and not sectors_only, draining and sectors_only
+        if (worker.draining, worker.no_sectors) != (whole, sectors):
+            worker.draining, worker.no_sectors = whole, sectors
+            self.reshaped(worker)
 
     def worker_left(self, worker_id: str) -> None:
         worker = self.workers.get(worker_id)
@@ -139,6 +142,8 @@ class Farm(Files):
         task.waits = accepted_at is None
         if accepted_at is not None:
             task.state, task.since = "running", accepted_at
+        if spec.type is _P1:
+            worker.p1_started = max(task.p1_before, now if accepted_at is None else accepted_at)
         self.worsened(worker)
 
     def _admit(self, spec: TaskSpec, now: float, queued_at: float | None) -> Task:
@@ -227,6 +232,8 @@ class Farm(Files):
         if kind is _P1:
             self.hold_add(worker, spec.sector)
             self.piece_taken(task)
+            task.p1_before, worker.p1_started = worker.p1_started, now
+            self._pace(worker)
         elif kind is _AP and space.is_first_piece(task):
             self.piece_added(task, worker, now)
         rest = worker.rests.get(kind)
@@ -242,6 +249,7 @@ class Farm(Files):
         self._uncarry(task, worker)
         if task.spec.type in (_AP, _P1):
             self.set_piece(task.sector, task.piece_before)
+            worker.p1_started = task.p1_before if task.spec.type is _P1 else worker.p1_started
         task.state, task.worker, task.laid, task.waits = "queued", None, (), False
 
     def start(self, task: Task) -> None:
@@ -378,8 +386,8 @@ class Farm(Files):
         if first:
             self.decisions.append(RestBegan(worker.id, kind, rest.failures, rest.until, error))
 
-    def rest_due(self, worker_id: str, kind: TaskType | None, now: float) -> None:
-        """The trial may come now."""
+    def rest_due(self, worker_id: str, kind: TaskType | None) -> None:
+        """The trial may come now, or the next paced P1."""
         worker = self.workers.get(worker_id)
         if worker is not None:
             self.improved(worker)
@@ -398,8 +406,15 @@ class Farm(Files):
         worker.version += 1
         self.policy.worsened(worker)
 
+    def _pace(self, worker: Worker) -> None:
+        """Call again when its next P1 may start."""
+        interval = worker.spec.caps.precommit1_interval
+        if interval and (at := worker.p1_started + interval) > self.now:
+            self.timer(at, "rest", worker.id, _P1)
+
     def reshaped(self, worker: Worker) -> None:
         worker.version += 1
+        self._pace(worker)
         self.policy.reshaped(worker)
 
     def sector(self, sector_id: SectorId) -> Sector:

@@ -51,6 +51,7 @@ def _bindings(farm: Farm) -> None:
     """Nothing is bound to a worker that is not enabled."""
     for worker in farm.workers.values():
         new = [t for i, t in worker.carried.items() if i not in worker.carried_before and not t.restored]
+        new = [t for t in new if not t.forced]
         enabled = worker.online and not worker.draining
         assert enabled or not new, f"{worker.id}: bound while not enabled"
 

@@ -143,6 +143,8 @@ class Task:
     waiting: bool = False
     since: float = 0.0
     piece_before: Piece | None = None
+    p1_before: float = float("-inf")
+    forced: bool = False
     restored: bool = False
     waits: bool = False
     laid: tuple[Laid, ...] = ()
@@ -159,7 +161,7 @@ class Worker:
     """One worker: what it says of itself, and the ledger of what it carries.
 
     ``hold_refs`` counts reasons per sector (its P1 here, its files on a path); ``hold`` the sectors that fill the
-    hold. ``pieces`` are those added here that wait for P1. ``version`` grows with every change. ``blocked``: for want
+    hold. ``no_sectors``: drained of new sectors only. ``p1_started``: when its last P1 was bound. ``pieces`` are those added here that wait for P1. ``version`` grows with every change. ``blocked``: for want
     of room a task has passed it by. ``pools`` and
     ``specials`` are the policy's: where it may be drawn from, and the queued tasks whose files it has.
     """
@@ -169,6 +171,8 @@ class Worker:
     known: bool = True
     online: bool = True
     draining: bool = False
+    no_sectors: bool = False
+    p1_started: float = float("-inf")
     carried: dict[str, Task] = field(default_factory=dict)
     by_type: dict[TaskType, int] = field(default_factory=dict)
     by_proof: dict[tuple[TaskType, int], int] = field(default_factory=dict)

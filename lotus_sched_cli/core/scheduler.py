@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from heapq import heappop
 
-from . import invariants, ledger
+from . import by_hand, invariants, ledger
 from .decisions import Assigned, Plan, Refusal
 from .events import (
+    AssignByHand,
     Event,
     FilesDeclared,
     FilesDropped,
@@ -57,6 +58,7 @@ class Scheduler:
     ) -> None:
         self._farm = Farm(checked(settings or Settings()))
         self._farm.policy = POLICIES[self._farm.settings.policy](self._farm)
+        self._by_hand: list[Task] = []
         self._refusals = Refusals(self._farm)
         self._saying = refusals
         self._stories = Stories()
@@ -81,7 +83,10 @@ class Scheduler:
         sweep = self._run_timers(now)
         if self._validating:
             invariants.before_pass(farm)
-        for task in farm.policy.run(now):
+        done = farm.policy.run(now)
+        if self._by_hand:
+            done, self._by_hand = [*self._by_hand, *done], []
+        for task in done:
             assert task.worker is not None
             farm.decisions.append(
                 Assigned(
@@ -110,7 +115,7 @@ class Scheduler:
             if what == "sweep":
                 sweep = True
             elif what == "rest":
-                farm.rest_due(ref, kind, now)
+                farm.rest_due(ref, kind)
             elif what != "policy" and (task := farm.tasks.get(ref)) is not None:
                 farm.retry_due(task, now) if what == "retry" else farm.missing_due(task, now)
         return sweep
@@ -160,12 +165,14 @@ class Scheduler:
                 farm.worker_caps(worker_id, caps, limits)
             case WorkerOnline(worker_id, online):
                 farm.worker_online(worker_id, online)
-            case WorkerDrain(worker_id, draining):
-                farm.worker_drain(worker_id, draining)
+            case WorkerDrain(worker_id, draining, sectors_only):
+                farm.worker_drain(worker_id, draining, sectors_only)
             case WorkerLeft(worker_id):
                 farm.worker_left(worker_id)
             case RestOver(worker_id, task):
                 farm.rest_over(worker_id, task)
+            case AssignByHand(task_id, worker_id, force):
+                by_hand.assign(farm, task_id, worker_id, force, self._by_hand)
             case _:
                 raise TypeError(f"no event of the scheduler: {event!r}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from core.oracle import Slots, best_set
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from lotus_sched_cli.core import balanced
+from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.decisions import Assigned
 from lotus_sched_cli.core.events import (
     Event,
@@ -41,13 +43,21 @@ KINDS = (P1, P2, C1, C2)
 GROUPS = ("", "x", "y")
 SHARED = "shared"
 worker_ids = st.sampled_from(WORKERS)
+
+
+def any_limits(p1: int, hold: int, p2: int, c2: int, bound: tuple[bool, bool, bool]) -> Caps:
+    return replace(
+        caps(p1, hold, p2, c2, bound[0]), force_p1_from_local_ap=bound[1], force_c2_from_local_p2=bound[2]
+    )
+
+
 any_caps = st.builds(
-    caps,
+    any_limits,
     p1=st.integers(0, 3),
     hold=st.integers(0, 3),
     p2=st.integers(0, 2),
     c2=st.integers(0, 2),
-    bound=st.booleans(),
+    bound=st.tuples(*[st.sampled_from([False, False, True])] * 3),
 )
 offers = st.frozensets(st.sampled_from(KINDS), min_size=1)
 
@@ -104,11 +114,15 @@ class MatchingMachine(RuleBasedStateMachine):
         self.say(PathAttached(spec, 1000 * TIB))
 
     @precondition(lambda self: self.workers)
-    @rule(data=st.data(), online=st.booleans(), drain=st.booleans())
-    def enable(self, data: st.DataObject, online: bool, drain: bool) -> None:
+    @rule(data=st.data(), online=st.booleans(), drain=st.booleans(), sectors=st.booleans())
+    def enable(self, data: st.DataObject, online: bool, drain: bool, sectors: bool) -> None:
         name = data.draw(st.sampled_from(sorted(self.workers)))
-        self.enabled[name] = {"online": online, "drain": drain}
-        self.say(WorkerOnline(name, online), WorkerDrain(name, drain))
+        self.enabled[name] = {
+            "online": online,
+            "drain": drain and not sectors,
+            "sectors": drain and sectors,
+        }
+        self.say(WorkerOnline(name, online), WorkerDrain(name, drain, sectors))
 
     @precondition(lambda self: self.workers)
     @rule(data=st.data(), limits=any_caps, tasks=offers)
@@ -241,7 +255,7 @@ class MatchingMachine(RuleBasedStateMachine):
             return False
         if spec.type.kind is not None and w.caps.of(spec.type.kind) == 0:
             return False
-        if spec.type is C2:
+        if spec.type is C2 and not w.caps.force_c2_from_local_p2:
             return True
         hold = w.caps.precommit1_hold_max
         if spec.type is P1 and hold and len(self._held(worker) - {spec.sector.number}) >= hold:
@@ -253,6 +267,10 @@ class MatchingMachine(RuleBasedStateMachine):
             everywhere |= types
             if worker in self.paths[path].owners:
                 own |= types
+        if spec.type is C2:
+            return not need & ~own
+        if spec.type is P1 and (w.caps.force_p1_from_local_ap or state.get("sectors")) and not own & UNSEALED:
+            return False
         if need & ~everywhere:
             return False
         if need & ~own and not self._may_fetch(files, need, worker):
