@@ -15,8 +15,7 @@ from typing import Any, Final
 from . import space
 from .choice import full_rank, rank
 from .decisions import Laid, Refusal
-from .eligibility import allows, bound_away, judge, may_hold, offers, ready
-from .eligibility import begins, binds
+from .eligibility import allows, begins, binds, bound_away, judge, may_hold, offers, ready
 from .farm import Farm
 from .matching import Chains
 from .needs import P1_OUTPUT, Selector

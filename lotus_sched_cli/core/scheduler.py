@@ -40,7 +40,7 @@ from .records import Task
 from .refusals import Refusals
 from .space import brings
 from .story import Stories, StoryLine
-from .tasks import FileType
+from .tasks import FILE_TYPE_SETS
 
 __all__ = ["Carried", "Ledger", "QueuedTask", "Resting", "Scheduler", "StoryLine"]
 
@@ -92,7 +92,7 @@ class Scheduler:
                 Assigned(
                     task.spec,
                     task.worker.id,
-                    FileType(brings(task, task.worker)),
+                    FILE_TYPE_SETS[brings(task, task.worker)],
                     task.laid,
                     task.reasons,
                     task.waits,
