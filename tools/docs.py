@@ -158,6 +158,7 @@ EXAMPLES: Final[dict[Why, dict[str, object]]] = {
     Why.COMMIT2_MAX: {"need": 1, "in_use": 1, "max": 1},
     Why.TASK_LIMIT: {"task": "seal/v0/fetch", "in_use": 4},
     Why.PRECOMMIT1_HOLD: {"in_use": 25, "max": 25},
+    Why.PRECOMMIT1_INTERVAL: {"interval": 600, "until": "2026-08-06T19:02:39Z"},
     Why.RETRY_LATER: {"until": "2026-08-06T19:02:39Z"},
     Why.MEMORY: {"need": 60 << 30, "have": 30 << 30},
     Why.VIRTUAL_MEMORY: {"need": 64 << 30, "have": 40 << 30},

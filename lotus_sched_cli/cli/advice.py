@@ -32,7 +32,7 @@ ADVICE: Final[dict[Why, Advice]] = {
         "Its last two tasks of this type failed, with no success between. It gets one as a trial at the time named.",
         (
             "Read the last error in `lotus-miner sealing workers`, and the worker's log around it.",
-            "When the cause is gone, a restart of the worker ends the rest at once.",
+            "Mend the cause: the trial that succeeds ends the rest, one that fails doubles it.",
         ),
     ),
     Why.TASK_TYPE: Advice(
@@ -96,6 +96,34 @@ ADVICE: Final[dict[Why, Advice]] = {
         "It takes P2 only for sectors whose P1 output lies on its own paths (`--forcep2fromlocalp1`), and this one does "
         "not.",
         ("Leave the flag away on some workers, so that they may take P1 results from anyone.",),
+    ),
+    Why.BOUND_P1: Advice(
+        "It takes P1 only for pieces that were added on its own paths (`forcep1fromlocalap`), and this one was not.",
+        (
+            "`lotus-miner sealing caps list` shows the switch; `lotus-miner sealing caps set WORKER forcep1fromlocalap=false`.",
+        ),
+    ),
+    Why.BOUND_C2: Advice(
+        "It takes C2 only for sectors whose P2 was done on it (`forcec2fromlocalp2`), and this one's was not.",
+        ("`lotus-miner sealing caps set WORKER forcec2fromlocalp2=false`.",),
+    ),
+    Why.PRECOMMIT1_INTERVAL: Advice(
+        "Its P1 are paced: the least time between two starts (`precommit1interval`) is not over.",
+        (
+            "Nothing: it comes at the time named. Shorter: `lotus-miner sealing caps set WORKER precommit1interval=0s`.",
+        ),
+    ),
+    Why.P2_BESIDE_C2: Advice(
+        "It runs a C2, and P2 and C2 are kept apart on it (`allowp2c2parallel` false).",
+        (
+            "Nothing: it comes when the C2 has ended. Together: `lotus-miner sealing caps set WORKER allowp2c2parallel=true`.",
+        ),
+    ),
+    Why.C2_BESIDE_P2: Advice(
+        "It runs a P2, and P2 and C2 are kept apart on it (`allowp2c2parallel` false).",
+        (
+            "Nothing: it comes when the P2 has ended. Together: `lotus-miner sealing caps set WORKER allowp2c2parallel=true`.",
+        ),
     ),
     Why.RETRY_LATER: Advice(
         "The task failed or could not start, and waits before it is tried again; each wait is twice as long as the last.",
