@@ -18,12 +18,15 @@ from typing import Final, Protocol
 from lotus_sched_cli.lotus import logs
 
 from .base import Job, SealError, Usage
+from .guard import end_session
 from .prover import MARK
 
 log: Final = logs.get("sealer")
 
 #: Seconds between two looks at a running child's memory.
 LOOK: Final = 2.0
+#: Where memory runs out, the kernel is to take a task (which is done again) before the worker or anything else.
+OOM_SCORE_ADJ: Final = "500"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CHUNK: Final = 1 << 20
 
@@ -58,17 +61,11 @@ async def run(
     Cancelled, or after ``limit`` seconds (SealError): the whole session is killed before this returns.
     """
     began, kills = time.monotonic(), _oom_kills()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            env=env,
-            stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as why:
-        raise SealError(f"starting {argv[0]}: {(why.strerror or str(why)).lower()}") from why
+    process = await _start(
+        argv, env, asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE
+    )
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{process.pid}/oom_score_adj").write_text(OOM_SCORE_ADJ)
     watch = _Watch(process.pid, began, job)
     watching = asyncio.create_task(watch.run())
     try:
@@ -85,7 +82,7 @@ async def run(
         raise group_error.exceptions[0] from None
     finally:
         watching.cancel()
-        await _kill(process)
+        await _end(process)
     usage = said.result() or watch.usage()
     if job.report is not None:
         job.report(usage)
@@ -106,24 +103,43 @@ def end_leftovers(repo: Path) -> int:
                 found.append(process)
     for process in found:
         with contextlib.suppress(psutil.Error, OSError):
-            if os.getpgid(process.pid) == process.pid:
-                os.killpg(process.pid, signal.SIGKILL)
+            end_session(os.getsid(process.pid))
             process.kill()
     psutil.wait_procs(found, timeout=10)
     return len(found)
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """The session's processes and, whatever happens, its leader's end."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    waiting = asyncio.ensure_future(process.wait())
+async def _start(argv: Sequence[str], env: Mapping[str, str], stdin: int) -> asyncio.subprocess.Process:
+    """Raises SealError. Cancelled meanwhile: what was started is dead."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *argv,
+            env=env,
+            stdin=stdin,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except OSError as why:
+        raise SealError(f"starting {argv[0]}: {(why.strerror or str(why)).lower()}") from why
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            await _end(await starting)
+        raise
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """The end of the session's processes, also of those whose leader is gone, and, whatever happens, of the leader."""
+    end_session(process.pid)
+    # Its pipes are read to their end: with something left in one that nobody reads, it would never count as over.
+    ending = asyncio.ensure_future(process.communicate())
     cancelled = False
-    while not waiting.done():
+    while not ending.done():
         try:
-            await asyncio.shield(waiting)
+            await asyncio.shield(ending)
         except asyncio.CancelledError:
             cancelled = True
     if cancelled:
@@ -168,9 +184,13 @@ async def _feed(stream: asyncio.StreamWriter | None, source: Source) -> None:
 
 
 class _Watch:
-    """Looks at a running child from outside: what a killed one took is known from the last look."""
+    """Looks at a running child from outside: what a killed one took is known from the last look.
+
+    Where it is gone and others of its session hold its pipes still, they are ended: the task ends with its leader.
+    """
 
     def __init__(self, pid: int, began: float, job: Job) -> None:
+        self._pid = pid
         self._proc = Path(f"/proc/{pid}")
         self._began = began
         self._job = job
@@ -183,6 +203,8 @@ class _Watch:
         pause = LOOK / 8
         while True:
             await asyncio.sleep(pause)
+            if not self._proc.exists():
+                end_session(self._pid)
             self._look()
             if self._rss and self._job.report is not None:
                 self._job.report(self.usage())

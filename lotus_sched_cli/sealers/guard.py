@@ -1,8 +1,8 @@
 """A program that stands between a worker and an operator's command, so that the command ends when the worker does.
 
-``python -I -S guard.py PARENT COMMAND``: runs ``sh -c COMMAND`` in a session of its own, its output on standard error. When
-the worker dies, by whatever, the kernel sends SIGTERM here, and the whole session is killed. At the end one line of JSON on
-standard output: exit status, and what the command took. Standard library only; nothing of ours is imported.
+``python -I -S guard.py PARENT COMMAND``: runs ``sh -c COMMAND`` in its own session, of which it is the leader, its output on
+standard error. When the worker dies, by whatever, the kernel sends SIGTERM here, and the whole session is killed. At the end
+one line of JSON on standard output: exit status, and what the command took. Standard library only; nothing of ours is imported.
 """
 
 import ctypes
@@ -23,13 +23,21 @@ def die_with_parent(number: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
+def end_session(session: int) -> None:
+    """Kill all processes of a session but the caller, whatever groups they have made in it."""
+    for name in os.listdir("/proc"):  # noqa: PTH208 - this program starts once a task, without pathlib
+        try:
+            if name.isdigit() and int(name) != os.getpid() and os.getsid(int(name)) == session:
+                os.kill(int(name), signal.SIGKILL)
+        except OSError:
+            pass
+
+
 def main() -> None:
     parent, command = int(sys.argv[1]), sys.argv[2]
-    running: list[subprocess.Popen[bytes]] = []
 
     def end(*_: object) -> None:
-        for process in running:
-            os.killpg(process.pid, signal.SIGKILL)
+        end_session(os.getsid(0))
         os._exit(128 + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, end)
@@ -44,22 +52,12 @@ def main() -> None:
         die_with_parent(signal.SIGKILL)
 
     env = {name: value for name, value in os.environ.items() if name != MARK and name != "LC_CTYPE"}
-    running.append(
-        subprocess.Popen(
-            ["/bin/sh", "-c", command],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            start_new_session=True,
-            preexec_fn=first,
-        )
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", command], env=env, stdin=subprocess.DEVNULL, stdout=2, preexec_fn=first
     )
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    code = running[0].wait()
-    try:
-        os.killpg(running[0].pid, signal.SIGKILL)  # what it left in the background
-    except ProcessLookupError:
-        pass
+    code = process.wait()
+    end_session(os.getsid(0))  # what it left in the background
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     told = {
         "code": code,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus.types import SectorID, SectorRef
 from lotus_sched_cli.sealers import child, prover
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
+from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer
 from lotus_sched_cli.sealers.proofs import ProofsSealer
 from lotus_sched_cli.sealers.proofsconfig import ProofsConfig
 
@@ -51,6 +53,13 @@ async def pids(root: Path) -> list[psutil.Process]:
     return [psutil.Process(number) for number in await asyncio.to_thread(numbers, root)]
 
 
+def within(seconds: float, ready: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not ready() and time.monotonic() < end:
+        time.sleep(0.01)
+    return ready()
+
+
 def dead(processes: list[psutil.Process]) -> bool:
     return not psutil.wait_procs(processes, timeout=10)[1]
 
@@ -73,6 +82,52 @@ async def test_a_task_over_its_limit_is_ended_and_says_so(tmp_path: Path) -> Non
     with pytest.raises(SealError, match=r"FIN took longer than its limit of 0.5 s and was ended"):
         await task
     assert dead(running)
+
+
+async def test_the_kernel_takes_a_task_before_the_worker(tmp_path: Path) -> None:
+    task = asyncio.create_task(finalize(sealer(tmp_path, WAITS), tmp_path))
+    running = await pids(tmp_path)
+
+    def later() -> bool:
+        own = int(Path("/proc/self/oom_score_adj").read_text())
+        return int(Path(f"/proc/{running[0].pid}/oom_score_adj").read_text()) > own
+
+    assert await asyncio.to_thread(within, 20, later)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_task_that_is_cancelled_while_it_says_much_is_dead_too(tmp_path: Path) -> None:
+    """More than the pipes hold, on both, and nobody reads any more."""
+    said = 'while :; do echo "$0 $0 $0 $0"; done'
+    talks = sealer(tmp_path, f'echo $$ > "$HOME/pid"; (echo $$ > "$HOME/inner"; {said}) & {said} >&2')
+    task = asyncio.create_task(finalize(talks, tmp_path))
+    running = await pids(tmp_path)
+    task.cancel()
+    async with asyncio.timeout(20):
+        await asyncio.gather(task, return_exceptions=True)
+    assert dead(running)
+
+
+async def test_a_task_that_is_cancelled_while_it_is_started_is_dead_too(tmp_path: Path) -> None:
+    slow = sealer(tmp_path, WAITS)
+    for turns in range(12):
+        task = asyncio.create_task(finalize(slow, tmp_path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(20):
+            await asyncio.gather(task, return_exceptions=True)
+        left = [p for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE and of(p, tmp_path)]
+        assert not left, f"cancelled after {turns} turns"
+
+
+def of(process: psutil.Process, root: Path) -> bool:
+    """Whether a sealer of this folder started it."""
+    try:
+        return process.environ().get(prover.MARK) == str(root / "repo")
+    except psutil.Error:
+        return False
 
 
 async def test_memory_that_ran_out_is_told_from_another_kill(
@@ -163,6 +218,51 @@ def test_leftovers_are_ended_by_their_mark_and_nobody_else_is(tmp_path: Path) ->
         other.wait(10)
 
 
+def external(root: Path, command: str, limit: float | None = None) -> ExternalSealer:
+    limits = {} if limit is None else {TaskType.FINALIZE: limit}
+    return ExternalSealer(ExternalConfig({TaskType.FINALIZE: command}, limits), {})
+
+
+#: An operator's script with programs of its own, one of them in a process group of its own.
+COMMAND = "set -m; sleep 600 & echo $$ > {root}/pid; echo $! > {root}/inner; wait"
+
+
+@pytest.mark.parametrize("how", ["cancelled", "over its limit"])
+async def test_an_operators_command_ends_with_all_that_it_started(tmp_path: Path, how: str) -> None:
+    commands = external(tmp_path, COMMAND.format(root=tmp_path), None if how == "cancelled" else 2.0)
+    job = Job("call", TaskType.FINALIZE, REF)
+    task = asyncio.create_task(commands.finalize(job, {FileType.CACHE: tmp_path / "cache"}))
+    running = await pids(tmp_path)
+    if how == "cancelled":
+        task.cancel()
+    async with asyncio.timeout(20):
+        (why,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(why, asyncio.CancelledError) or "limit of 2 s" in str(why)
+    assert dead(running)
+
+
+async def test_a_guard_that_is_killed_takes_its_command_along(tmp_path: Path) -> None:
+    commands = external(tmp_path, COMMAND.format(root=tmp_path))
+    job = Job("call", TaskType.FINALIZE, REF)
+    task = asyncio.create_task(commands.finalize(job, {FileType.CACHE: tmp_path / "cache"}))
+    running = await pids(tmp_path)
+    guard = running[0].parent()
+    assert guard is not None
+    guard.kill()
+    async with asyncio.timeout(20):
+        with pytest.raises(SealError, match="its guard ended with -9"):
+            await task
+    assert dead(running)
+
+
+async def test_what_a_command_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
+    commands = external(tmp_path, f"sleep 600 & echo $! > {tmp_path}/inner; exit 0")
+    async with asyncio.timeout(20):
+        await commands.finalize(Job("call", TaskType.FINALIZE, REF), {FileType.CACHE: tmp_path / "cache"})
+    left = int((tmp_path / "inner").read_text())
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
 EXTERNAL_WORKER = """
 import asyncio, sys
 from pathlib import Path
@@ -171,7 +271,7 @@ from lotus_sched_cli.lotus.types import SectorID, SectorRef
 from lotus_sched_cli.sealers.base import Job
 from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer
 root = Path(sys.argv[1])
-command = f'sleep 600 & echo $$ > {root}/pid; echo $! > {root}/inner; wait'
+command = f'set -m; sleep 600 & echo $$ > {root}/pid; echo $! > {root}/inner; wait'
 sealer = ExternalSealer(ExternalConfig({TaskType.FINALIZE: command}), {})
 job = Job("call", TaskType.FINALIZE, SectorRef(SectorID(1000, 15), 5))
 asyncio.run(sealer.finalize(job, {FileType.CACHE: root / "cache"}))
