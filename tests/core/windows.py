@@ -37,6 +37,8 @@ class Windows(Scene):
     prepared: set[str] = field(default_factory=set)
     #: Fetches that have not ended.
     fetching: set[str] = field(default_factory=set)
+    #: Fetching ones that are to wait for their turn once they are prepared.
+    waits: set[str] = field(default_factory=set)
 
     def ready(self) -> Windows:
         """The first three seconds are over."""
@@ -51,6 +53,7 @@ class Windows(Scene):
                 name = decision.task.id
                 if decision.fetch:
                     self.fetching.add(name)
+                    (self.waits.add if decision.waits else self.waits.discard)(name)
                     follow.append(TaskPreparing(name))
                 elif decision.waits:
                     self.prepared.add(name)
@@ -68,8 +71,12 @@ class Windows(Scene):
 
     def fetched(self, spec: TaskSpec) -> None:
         self.fetching.remove(spec.id)
-        self.prepared.add(spec.id)
-        self.tell(TaskPrepared(spec.id))
+        if spec.id in self.waits:
+            self.prepared.add(spec.id)
+            self.tell(TaskPrepared(spec.id))
+        else:
+            self.started.add(spec.id)
+            self.tell(TaskRunning(spec.id))
 
     def machine(
         self,
