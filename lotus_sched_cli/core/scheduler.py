@@ -48,19 +48,20 @@ __all__ = ["Carried", "Ledger", "QueuedTask", "Resting", "Scheduler", "StoryLine
 class Scheduler:
     """Not thread-safe; one owner drives it. ``validate``: check every invariant after every batch (slow, for tests).
 
-    ``refusals`` False: none is said (a simulation has no log); ``judge`` and ``explain`` answer all the same.
+    ``quiet``: no refusals are said and no stories are kept (a simulation has no log); ``judge`` and ``explain`` answer all
+    the same.
 
     Raises ValueError for settings that name no policy.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, validate: bool = False, refusals: bool = True
+        self, settings: Settings | None = None, *, validate: bool = False, quiet: bool = False
     ) -> None:
         self._farm = Farm(checked(settings or Settings()))
         self._farm.policy = POLICIES[self._farm.settings.policy](self._farm)
         self._by_hand: list[Task] = []
         self._refusals = Refusals(self._farm)
-        self._saying = refusals
+        self._quiet = quiet
         self._stories = Stories()
         self._validating = validate
 
@@ -78,7 +79,8 @@ class Scheduler:
                 # By far the most frequent: every path's health loop, all day long. It is in no task's story.
                 farm.path_reported(event.path_id, event.available, event.error, now)
                 continue
-            self._stories.event(now, event)
+            if not self._quiet:
+                self._stories.event(now, event)
             self._take(event, now)
         sweep = self._run_timers(now)
         if self._validating:
@@ -100,9 +102,9 @@ class Scheduler:
             )
         if sweep:
             farm.decisions += self._refusals.due(now)
-        if events and self._saying:
+        if events and not self._quiet:
             self._refusals.plan(now)
-        for decision in farm.decisions:
+        for decision in () if self._quiet else farm.decisions:
             self._stories.decision(now, decision)
         if self._validating:
             self.validate()
