@@ -41,6 +41,7 @@ METHODS: Final[dict[str, frozenset[str]]] = {
             "SealingCapsReset",
             "SealingCapsSet",
             "SealingQueue",
+            "SealingRecord",
             "SimulatedChain",
             "TaskUsed",
             "WorkerChanged",

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from . import extras
 from .extras import CapRow, ChainFacts, ConfigChanges, QueuedJob, TaskUsage, WorkerCapRows
+from .farm_record import FarmRecord
 from .types import (
     AddressConfig,
     Alert,
@@ -260,6 +261,8 @@ _MINER_OURS: Final = (
     _m("SealingCapsSet", "admin", (_STR, _CAPS), WorkerCapRows, "WorkerCapRows"),
     _m("ConfigReload", "admin", (), ConfigChanges, "ConfigChanges"),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
+    # the live farm with its measured durations, for the simulator
+    _m("SealingRecord", "admin", (), FarmRecord, "FarmRecord"),
     _m("SimulatedChain", "read", (), ChainFacts, "ChainFacts"),
     # what a call's process took so far; told now and then, and before its Return
     _m("TaskUsed", "admin", (_CALL, Param(TaskUsage, "TaskUsage"))),

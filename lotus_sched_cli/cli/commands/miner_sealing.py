@@ -16,9 +16,12 @@ from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument
 from lotus_sched_cli.cli.render import show
 
 from .miner_caps import app as caps_app
+from .miner_record import HELP as RECORD_HELP
+from .miner_record import record
 
 app = typer.Typer(cls=GoGroup, help="running jobs, workers and the scheduler", add_completion=False)
 app.add_typer(caps_app, name="caps")
+app.command("record", cls=GoCommand, help=RECORD_HELP)(record)
 
 
 @app.command("jobs", cls=ReadCommand, help="list running jobs")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from lotus_sched_cli.lotus.extras import QueuedJob, TaskUsage, WorkerCapRows
+from lotus_sched_cli.lotus.farm_record import FarmRecord
 from lotus_sched_cli.lotus.types import CallID, SchedDiag, WorkerJob, WorkerStats
 from lotus_sched_cli.miner import upkeep
 from lotus_sched_cli.miner.context import Miner
-from lotus_sched_cli.miner.views import diag, jobs, stats
+from lotus_sched_cli.miner.views import diag, jobs, record, stats
 
 
 class SealingAPI:
@@ -46,6 +47,9 @@ class SealingAPI:
 
     async def SealingQueue(self) -> list[QueuedJob]:
         return jobs.queue(self._miner)
+
+    async def SealingRecord(self) -> FarmRecord:
+        return record.farm_record(self._miner)
 
     async def SealingSchedDiag(self, force: bool) -> SchedDiag:
         return diag.sched_diag(self._miner)

@@ -18,6 +18,7 @@ from lotus_sched_cli.lotus.types import CallError
 from lotus_sched_cli.miner.clock import Clock
 from lotus_sched_cli.miner.leftovers import remember
 from lotus_sched_cli.miner.locks import SectorLockTable
+from lotus_sched_cli.miner.measured import Measured
 from lotus_sched_cli.miner.records import UNBOUND, Phase
 from lotus_sched_cli.miner.store import Store
 from lotus_sched_cli.miner.workers import Registry, Worker
@@ -62,6 +63,7 @@ class Desk:
         self.pipeline: Pipeline
         #: Called when a PreCommit1 is done, with the worker that did it.
         self.made: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
+        self.measured = Measured()
         self.flights: dict[str, Flight] = {}
         self.by_sector: dict[SectorId, tuple[Flight, ...]] = {}
         self.by_worker: dict[str, set[Flight]] = defaultdict(set)
@@ -251,6 +253,9 @@ class Desk:
         else:
             body = None if error is None else msgspec.json.encode(error)
             writes.task(flight.row.id, phase=Phase.RETURNED, result=result, error=body)
+            worker = self.worker_of(flight)
+            if worker is not None:
+                self.measured.ended(writes, worker.number, flight.row, self.clock.now(), failed=error is not None)
             if error is None and flight.row.type is TaskType.PRECOMMIT1 and flight.row.worker_id:
                 remember(writes, flight.sector, flight.row.worker_id)
         await writes.commit()

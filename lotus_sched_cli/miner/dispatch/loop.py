@@ -99,6 +99,7 @@ class Dispatch:
         self.desk.pipeline = pipeline
         builtin = {w.id for w in self._workers.by_id.values() if w.number == 0}
         silent: set[str] = set()
+        await self.desk.measured.load(self.desk.store, [w.number for w in self._workers.by_id.values()])
         for row in await self.desk.store.tasks():
             flight = Flight(row)
             self.desk.add(flight)
