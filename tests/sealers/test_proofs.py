@@ -115,6 +115,23 @@ async def test_a_second_precommit2_with_other_input_sends_the_sector_back(sector
     assert refused.value.code == 0
 
 
+async def test_a_library_that_gets_no_more_memory_is_the_task_s_error(sector: Sector, tmp_path: Path) -> None:
+    """The real program with 20 MiB of address space: Rust ends itself, and says so to nobody but us."""
+    piece = await sector.add()
+    narrow = tmp_path / "narrow"
+    narrow.write_text(f'#!/bin/sh\nulimit -v 20480\nexec {sector.sealer.program} "$@"\n')
+    narrow.chmod(0o755)
+    whole, sector.sealer = sector.sealer, ProofsSealer(narrow, sector.environ)
+    with pytest.raises(
+        SealError, match=r"^PC1 crashed with SIGABRT: most likely it got no more memory"
+    ) as why:
+        await sector.pc1(piece)
+    assert "\n" not in why.value.text
+    sector.sealer = whole
+    sealed = await sector.pc2(await sector.pc1(piece))
+    assert b"vanilla_proofs" in await sector.c1(piece, sealed), "and the next try goes well"
+
+
 async def test_a_tampered_cache_and_a_wrong_ticket_are_the_fields_own_errors(sector: Sector) -> None:
     piece = await sector.add()
     sealed = await sector.pc2(await sector.pc1(piece))
