@@ -255,7 +255,7 @@ class Desk:
             writes.task(flight.row.id, phase=Phase.RETURNED, result=result, error=body)
             worker = self.worker_of(flight)
             if worker is not None:
-                self.measured.ended(writes, worker.number, flight.row, self.clock.now(), failed=error is not None)
+                self.measured.ended(writes, worker.number, flight.row, self.clock(), failed=error is not None)
             if error is None and flight.row.type is TaskType.PRECOMMIT1 and flight.row.worker_id:
                 remember(writes, flight.sector, flight.row.worker_id)
         await writes.commit()
