@@ -27,7 +27,7 @@ CAPS: Final = {
     "forcep2fromlocalp1": "force_p2_from_local_p1",
 }
 #: Cap → the task type without which it means nothing.
-_CAP_OF: Final = {
+CAP_OF: Final = {
     "precommit1max": TaskType.PRECOMMIT1,
     "precommit1holdmax": TaskType.PRECOMMIT1,
     "precommit2max": TaskType.PRECOMMIT2,
@@ -180,7 +180,7 @@ class _Reader:
         self._known(raw, tuple(CAPS), at)
         values: dict[str, Any] = {}
         for name in raw:
-            needed = _CAP_OF[name]
+            needed = CAP_OF[name]
             if needed not in tasks:
                 self._fail(
                     f"{at}{name}",
@@ -234,7 +234,7 @@ class _Reader:
         for number, batch in enumerate(farm.batches, 1):
             for stage in batch.stages:
                 if not any(group.offers(stage) for group in farm.groups):
-                    cap = next((c for c, t in _CAP_OF.items() if t is stage), "")
+                    cap = next((c for c, t in CAP_OF.items() if t is stage), "")
                     remedy = f"add it to a group's tasks{f' (with {cap} above 0)' if cap else ''}"
                     self._fail(
                         f"sectors[{number}]",

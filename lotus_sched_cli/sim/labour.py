@@ -40,13 +40,15 @@ class Pipeline(Protocol):
 
 
 class Labour:
-    """``inbox`` takes the events for the scheduler, ``touched`` the hosts on which something has changed."""
+    """``inbox`` takes the events for the scheduler, ``accepted`` those that only say that a call has arrived, ``touched``
+    the hosts on which something has changed."""
 
     def __init__(
         self,
         farm: FarmSpec,
         clock: Clock,
         inbox: list[Event],
+        accepted: list[Event],
         touched: dict[Host, None],
         shelves: Shelves,
         trace: Trace,
@@ -55,6 +57,7 @@ class Labour:
         self._farm = farm
         self._clock = clock
         self._inbox = inbox
+        self._accepted = accepted
         self._touched = touched
         self._shelves = shelves
         self._trace = trace
@@ -72,7 +75,7 @@ class Labour:
             return
         then = self._prepared if decision.waits else self._run
         if decision.fetch:
-            self._inbox.append(TaskPreparing(task.spec.id))
+            self._accepted.append(TaskPreparing(task.spec.id))
             self._fetch(job, int(decision.fetch), lambda: then(job))
         else:
             then(job)
@@ -123,7 +126,7 @@ class Labour:
         """Its files are there: the task itself."""
         stage, host = job.task.spec.type, job.host
         job.ran = self._clock.moved = self._clock.now
-        self._inbox.append(TaskRunning(job.task.spec.id))
+        self._accepted.append(TaskRunning(job.task.spec.id))
         work = job.work / 2 if job.fails else job.work
         if stage is GET:
             self._fetch(job, P1_OUTPUT, lambda: self._end(job, Outcome.SUCCESS))

@@ -5,6 +5,7 @@ The scheduler is the one of the daemon, called as the daemon calls it: a batch p
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -30,10 +31,12 @@ from .shelves import Shelves
 from .things import Host
 from .trace import Trace
 
-#: Seconds between the health reports of a path on which something changes.
+#: Seconds between the health reports of a path.
 REPORT: Final = 10.0
-#: Seconds after its last change for which a path counts as changing: by then its reservations have settled.
-SETTLED: Final = 2 * REPORT + 1
+#: Seconds after a change from which on a report shows it without a doubt: what was reserved for it may be forgotten.
+SETTLED: Final = 11.0
+#: Of the reports of a path that always changes one in so many seconds is passed on.
+CHANGING: Final = 30.0
 #: Seconds without anything happening after which a farm is stuck: longer than any delay of the scheduler.
 PATIENCE: Final = 2 * 3600.0
 
@@ -43,7 +46,14 @@ Progress = Callable[[float, int, int], None]
 
 def simulate(farm: FarmSpec, policy: str, progress: Progress | None = None) -> Trace:
     """Run the farm under a policy. Raises ValueError for a policy that the scheduler does not have."""
-    return Simulation(farm, policy, progress=progress).run()
+    collecting = gc.isenabled()
+    # A farm is one graph that lives to the end; searching it for garbage again and again finds none.
+    gc.disable()
+    try:
+        return Simulation(farm, policy, progress=progress).run()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class Simulation:
@@ -56,19 +66,27 @@ class Simulation:
         self.hosts = [Host(group, number) for group in farm.groups for number in range(group.count)]
         for index, host in enumerate(self.hosts):
             host.number = index
-        self.scheduler = Scheduler(_settings(farm, policy), validate=validate, refusals=False)
+        self.scheduler = Scheduler(_settings(farm, policy), validate=validate, quiet=True)
         self.trace = Trace(farm, policy, self.hosts)
         self._by_id = {host.id: host for host in self.hosts}
         self._progress = progress
         self._clock = Clock()
         self._inbox: list[Event] = []
+        self._later: list[Event] = []
         self._touched: dict[Host, None] = {}
         self._wakes: set[float] = set()
         self._shelves = Shelves(farm.sector_size, self._clock, self._inbox, self._touched)
         self._idle = Idle(self.hosts, self.scheduler, self._shelves, policy)
         self._line = Line(farm, self._clock, self._inbox, self.hosts, self._shelves, self._idle, self.trace)
         self._labour = Labour(
-            farm, self._clock, self._inbox, self._touched, self._shelves, self.trace, self._line
+            farm,
+            self._clock,
+            self._inbox,
+            self._later if policy == "balanced" and not farm.switches else self._inbox,
+            self._touched,
+            self._shelves,
+            self.trace,
+            self._line,
         )
 
     def run(self) -> Trace:
@@ -93,12 +111,17 @@ class Simulation:
         return self._close()
 
     def _decide(self) -> None:
-        """Let the scheduler decide about what has happened, until nothing follows from it at this moment."""
+        """Let the scheduler decide about what has happened, until nothing follows from it at this moment.
+
+        That a worker has accepted a call makes no difference to what the balanced policy decides now: such news wait for the
+        next batch.
+        """
         now = self._clock.now
         due = now in self._wakes
         self._wakes.discard(now)
         while self._inbox or due:
-            events = tuple(self._inbox)
+            events = (*self._later, *self._inbox)
+            self._later.clear()
             self._inbox.clear()
             plan = self.scheduler.handle(now, *events)
             self.trace.passes += 1
@@ -151,13 +174,16 @@ class Simulation:
         self._idle.policy = policy
 
     def _report(self) -> None:
-        """What the workers' health loops say, in one batch: only of paths on which something has changed."""
+        """What the workers' health loops say that is news to the scheduler, in one batch."""
         now, unsettled = self._clock.now, self._shelves.unsettled
         for disk in list(unsettled):
-            if disk.worker.online:
-                if disk.changed < now - SETTLED:
+            settled = disk.changed <= now - SETTLED
+            available = max(0, disk.available)
+            if (settled or available > disk.told or now - disk.reported >= CHANGING) and disk.worker.online:
+                if settled:
                     del unsettled[disk]
-                self._inbox.append(PathReported(disk.id, max(0, disk.available)))
+                disk.reported, disk.told = now, available
+                self._inbox.append(PathReported(disk.id, available))
                 self._touched[disk.worker] = None
         self._clock.at(now + REPORT, self._report)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from lotus_sched_cli.core.events import PathSpec, TaskSpec, WorkerSpec
 from lotus_sched_cli.core.needs import CACHE, SEALED, UNSEALED
-from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
+from lotus_sched_cli.core.tasks import SectorId, TaskType
 
 from .farm import Batch, Group
 from .sharing import Card, Share, Transfer, gpu_of, memory_of
@@ -20,7 +20,18 @@ BITS: Final = (UNSEALED, SEALED, CACHE)
 class Disk:
     """A storage path. ``used`` are the files on it, ``reserved`` what its running jobs will still write; bytes."""
 
-    __slots__ = ("capacity", "changed", "id", "peak", "reserved", "seals", "used", "worker")
+    __slots__ = (
+        "capacity",
+        "changed",
+        "id",
+        "peak",
+        "reported",
+        "reserved",
+        "seals",
+        "told",
+        "used",
+        "worker",
+    )
 
     def __init__(self, worker: Host, capacity: int, seals: bool) -> None:
         self.id = f"{worker.id}:{'disk' if seals else 'storage'}"
@@ -28,6 +39,9 @@ class Disk:
         self.capacity = capacity
         self.seals = seals
         self.used = self.reserved = self.peak = 0
+        #: When its last report was, and what was available then.
+        self.reported = 0.0
+        self.told = capacity
         #: Time of the last change.
         self.changed = float("-inf")
 
@@ -164,9 +178,9 @@ class Job:
         self.fails = False
 
 
-def bits(types: int) -> list[int]:
-    return [bit for bit in BITS if types & bit]
+#: Set of file types → the single ones in it.
+_BITS_OF: Final = tuple(tuple(bit for bit in BITS if types & bit) for types in range(sum(BITS) + 1))
 
 
-def file_types(types: int) -> FileType:
-    return FileType(types)
+def bits(types: int) -> tuple[int, ...]:
+    return _BITS_OF[types]
