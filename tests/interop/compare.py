@@ -19,6 +19,8 @@ from .recording import timeline
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+#: Of a method that was answered more often, every so-manieth answer is looked at.
+MOST = 100
 NIL = "00000000-0000-0000-0000-000000000000"
 #: Every member that is ours, whatever struct it stands in.
 OURS = frozenset().union(*MEMBERS.values())
@@ -138,7 +140,7 @@ def _struct(ours: dict[str, Any], shape: Shape, at: str) -> Iterator[str]:
 
 #: Keys that make an object a map: ids, numbers, task names, states, calls.
 _KEY = re.compile(rf"{UUID.pattern}|\d+|\d*:?(seal|post)/v0/.*|\d+:|\d+-\d+-{UUID.pattern}")
-_STATES = re.compile(r"[A-Z][A-Za-z0-9]+")
+_STATES = re.compile(r"([A-Z][A-Za-z0-9]+)?")
 
 
 def _is_map(value: dict[str, Any]) -> bool:

@@ -5,7 +5,23 @@ from __future__ import annotations
 from .recording import Exchange
 
 #: Lotus method → why our miner answers otherwise.
-REFUSED: dict[str, str] = {}
+REFUSED: dict[str, str] = {
+    "SectorsRefs": "Lotus's own handler panics (a miner without a market); ours answers that there are none",
+    "SectorGetExpectedSealDuration": "Lotus's own handler panics (a miner without a market)",
+    "CheckProvable": "needs proofs of a chain; our miner refuses it",
+    "ComputeWindowPoSt": "needs proofs of a chain; our miner refuses it",
+    "ComputeDataCid": "our miner refuses it",
+    "SectorAddPieceToAny": "our miner seals committed capacity only and refuses it",
+    "SectorMarkForUpgrade": "our miner seals committed capacity only and refuses it",
+    "SectorUnseal": "our miner refuses it",
+    "SectorSetSealDelay": "our miner has no deals to wait for and refuses it",
+}
+#: Streams and PoSt files that belong to them.
+_PATHS = {
+    "/rpc/streams/v0/push/": "a stream of a call that our miner refuses",
+    "/remote/vanilla/": "needs proofs of a chain; our miner serves none",
+    "/debug/": "Go's own insight into Go",
+}
 
 
 def why(e: Exchange) -> str | None:
@@ -16,7 +32,12 @@ def why(e: Exchange) -> str | None:
         return "only a digest of the request was recorded"
     if _mispaired(e):
         return "the recording pairs it with its neighbour's answer"
-    return REFUSED.get(e.method) if e.to == "miner" else None
+    if e.to != "miner":
+        return None
+    for start, reason in _PATHS.items():
+        if e.path.startswith(start) and e.status != 400:
+            return reason
+    return REFUSED.get(e.method)
 
 
 def _mispaired(e: Exchange) -> bool:

@@ -22,14 +22,14 @@ from .recording import Exchange
 FOLLOWS = frozenset(
     {
         "ActorAddress", "ActorSectorSize", "AuthVerify", "StorageAuthVerify", "StorageInfo", "StorageFindSector",
-        "StorageBestAlloc", "StorageList", "StorageLocal", "StorageTryLock", "StorageGetLocks", "PledgeSector",
+        "StorageBestAlloc", "StorageList", "StorageLocal", "StorageTryLock", "PledgeSector",
         "SectorsList", "RuntimeSubsystems",
     }
 )  # fmt: skip
 #: Lists in random order, or in that of the free space at a moment that is on no wire.
 UNORDERED = frozenset({"StorageFindSector", "StorageList", "StorageBestAlloc"})
 #: How long an answer may take here, seconds.
-PATIENCE = 20.0
+PATIENCE = 60.0
 _NOT_SENT = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
 
 

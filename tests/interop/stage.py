@@ -34,7 +34,7 @@ from lotus_sched_cli.miner.records import LogRow
 from lotus_sched_cli.miner.store import Store
 
 from .mapping import Mapping
-from .recording import Exchange, before, exchanges, folder
+from .recording import Exchange, before, exchanges, folder, timeline
 from .standin import StandInWorker
 
 #: The recorded miner's own paths: folder below /mnt, file in the recordings.
@@ -109,6 +109,9 @@ class Stage:
         self.ended = e.method == "Shutdown"
         for worker in self.workers.values():
             worker.now = e.t
+            worker.dead = e.method == "StorageStat" and e.error is not None
+        if e.method == "StorageRedeclareLocal":
+            lay_meta(self.repo.parent, e.t, e.t + 600)
         await self.lay(e)
 
     @property
@@ -119,6 +122,8 @@ class Stage:
         """What the recorded miner's own hands had done by now, as its answers about its own paths show."""
         if e.method == "StorageFindSector" and isinstance(e.result, list) and not e.params[3]:
             sector, kinds = _sector(e.params[0]), FileType(e.params[1])
+            if len(kinds.each()) != 1:
+                return
             there = {entry["ID"]: entry for entry in e.result}
             for path in self.own:
                 if path in there:
@@ -131,6 +136,12 @@ class Stage:
                     await self.miner.index.drop_sector(path, sector, 63)
                 for entry in e.result[path]:
                     await self.miner.index.declare(path, _sector(entry), entry["SectorFileType"], True)
+
+    def forget(self) -> None:
+        """The recorded miner's process ended: what it had been told must be told again."""
+        for sector in [s for path in self.miner.index.paths for s in self.miner.index.sectors_on(path)]:
+            for files in self.miner.index.on(sector):
+                files.confirmed = FileType.NONE
 
     async def hear(self, told: Iterable[Exchange]) -> None:
         """Take in what was said before, without the wire."""
@@ -151,6 +162,9 @@ class Stage:
                         await index.drop_sector(params[0], _sector(params[1]), params[2])
                     case "StorageDetach":
                         await index.detach(params[0], params[1])
+                    case "Shutdown":
+                        connected.clear()
+                        self.forget()
                     case "WorkerConnect":
                         connected[e.params[0]] = params[0]
                     case _:
@@ -195,6 +209,7 @@ async def _repo(tmp: Path, scenario: str) -> Path:
         path = tmp / "mnt" / name
         path.mkdir(exist_ok=True)
         shutil.copyfile(folder() / "repo" / file, path / "sectorstore.json")
+    lay_meta(tmp / "mnt", exchanges(scenario)[0].t, exchanges(scenario)[-1].t)
     listed = {"StoragePaths": [{"Path": str(tmp / "mnt" / name)} for name in ("preseal", "lotusminer")]}
     (repo / "storage.json").write_bytes(msgspec.json.encode(listed))
     store = await Store.open(repo / STORE)
@@ -210,6 +225,22 @@ async def _repo(tmp: Path, scenario: str) -> Path:
     finally:
         await store.close()
     return repo
+
+
+def lay_meta(mnt: Path, t: float, end: float) -> None:
+    """Operators edit ``sectorstore.json``: as the recorded miner told its paths first until ``end``, else last before."""
+    told = [e for e in timeline() if (e.to, e.method) == ("miner", "StorageInfo") and e.result]
+    for file in mnt.glob("*/sectorstore.json"):
+        meta = msgspec.json.decode(file.read_bytes())
+        of = [e for e in told if e.params[0] == meta["ID"]]
+        if of:
+            past = [e for e in of if e.t <= t]
+            said = next((e for e in of if t < e.t <= end), past[-1] if past else of[0]).result
+            file.write_bytes(
+                msgspec.json.encode(
+                    {k: said[k] or v if k.endswith("Types") else said[k] for k, v in meta.items()}
+                )
+            )
 
 
 def sectors_at(scenario: str) -> list[SectorInfo]:

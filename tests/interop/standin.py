@@ -22,6 +22,8 @@ class StandInWorker:
     name: str
     mapping: Mapping
     now: float = 0.0
+    #: Its process is gone.
+    dead: bool = False
     asked: list[tuple[str, Any]] = field(default_factory=list)
     _runner: web.AppRunner | None = None
 
@@ -59,6 +61,8 @@ class StandInWorker:
         )
 
     async def _stat(self, request: web.Request) -> web.Response:
+        if self.dead and request.transport is not None:
+            request.transport.close()
         said = self._last(lambda e: e.path == f"/remote/stat/{request.match_info['id']}")
         return web.Response(status=said.status if said else 404, body=said.answer if said else b"")
 
