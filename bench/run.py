@@ -14,6 +14,7 @@ from .rows import table
 #: Module → title of its table. Each has ``run() -> list[Row]``.
 PARTS = {
     "core_pass": "The scheduler's passes",
+    "windowed_pass": "The windowed policy's passes",
     "simulator": "Simulated farms",
     "commands": "Commands",
     "rpc_server": "The miner's server",

@@ -6,9 +6,9 @@ comparison; equals are drawn by lot, as Lotus shuffles them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heapify, heappop, heapreplace
 from itertools import count, groupby
 from typing import Any, Final, Protocol
 
@@ -42,8 +42,8 @@ class Entry:
 class Field(Protocol):
     """What a line may choose from in one pass; it shrinks as windows fill up."""
 
-    def best(self, own: list[Entry], passed_by: Collection[str]) -> Window | None:
-        """The window for a task; ``own`` are entries of this task alone, and workers ``passed_by`` are only there."""
+    def best(self, own: list[Entry]) -> Window | None:
+        """The window for a task; ``own`` are entries of this task alone, of workers that are not in the field."""
 
     def empty(self) -> bool:
         """No window of the line has room for one more."""
@@ -74,7 +74,7 @@ class _Drawn:
     def empty(self) -> bool:
         return not any(group for _, group in self._groups)
 
-    def draws(self, own: list[Entry], passed_by: Collection[str]) -> Iterator[tuple[Bench, Window]]:
+    def draws(self, own: list[Entry]) -> Iterator[tuple[Bench, Window]]:
         """Windows with room, best rank first; those of workers that have none leave the field."""
         mine = sorted(own, key=_rank) if len(own) > 1 else own
         at = 0
@@ -100,18 +100,17 @@ class _Drawn:
                     continue
                 group[lot], group[drawn] = group[drawn], entry
                 drawn += 1
-                if entry.bench.worker.id not in passed_by:
-                    yield entry.bench, found
+                yield entry.bench, found
         for entry in mine[at:]:
             if (window := entry.window()) is not None:
                 yield entry.bench, window
 
 
 class _LowestUtilization(_Drawn):
-    def best(self, own: list[Entry], passed_by: Collection[str]) -> Window | None:
+    def best(self, own: list[Entry]) -> Window | None:
         chosen: Window | None = None
         lowest = float("inf")
-        for bench, window in self.draws(own, passed_by):
+        for bench, window in self.draws(own):
             if bench.load >= lowest:
                 # The list began in order of utilization: Lotus takes it that none after this one is better.
                 break
@@ -120,8 +119,8 @@ class _LowestUtilization(_Drawn):
 
 
 class _First(_Drawn):
-    def best(self, own: list[Entry], passed_by: Collection[str]) -> Window | None:
-        for _, window in self.draws(own, passed_by):
+    def best(self, own: list[Entry]) -> Window | None:
+        for _, window in self.draws(own):
             return window
         return None
 
@@ -194,17 +193,16 @@ class _Fewest:
     def empty(self) -> bool:
         return not self._heap
 
-    def best(self, own: list[Entry], passed_by: Collection[str]) -> Window | None:
-        top = self._top(passed_by)
+    def best(self, own: list[Entry]) -> Window | None:
+        top = self._top()
         offers = [self._item(entry) for entry in own if entry.window() is not None]
         if top is not None:
             offers.append(top)
         return min(offers)[4].window() if offers else None
 
-    def _top(self, passed_by: Collection[str]) -> tuple[int, Rank, int, int, Entry] | None:
+    def _top(self) -> tuple[int, Rank, int, int, Entry] | None:
         """The best entry with its count as it is now; counts only grow within a pass."""
-        heap, aside = self._heap, []
-        found = None
+        heap = self._heap
         while heap:
             top = heap[0]
             entry = top[4]
@@ -213,14 +211,9 @@ class _Fewest:
                 heappop(heap)
             elif tasks > top[0]:
                 heapreplace(heap, (tasks, *top[1:]))
-            elif entry.bench.worker.id in passed_by:
-                aside.append(heappop(heap))
             else:
-                found = top
-                break
-        for item in aside:
-            heappush(heap, item)
-        return found
+                return top
+        return None
 
 
 def _rank(entry: Entry) -> Rank:

@@ -28,12 +28,14 @@ READY: Final = frozenset({TaskType.COMMIT1, TaskType.COMMIT2})
 class Window:
     """Tasks on their way to one worker, in the order in which they came. Open while it waits for its first tasks.
 
-    ``used`` is not given back when a task starts: only an empty window is replaced.
+    ``used`` is not given back when a task starts: only an empty window is replaced. ``level`` is its utilization as
+    tasks are put into it.
     """
 
     bench: Bench
     number: int
     used: Usage
+    level: float = 0.0
     todo: list[Task] = field(default_factory=list)
 
 

@@ -48,6 +48,8 @@ class Line:
         self.members: dict[str, Bench] = {}
         self.waiting = 0
         self.field: Field | None = None
+        #: Ids of the workers in the field.
+        self.asked: set[str] = set()
         self.pass_number = 0
         self.closed = 0
         self._local = local_moves_only

@@ -194,7 +194,7 @@ class Windowed:
             if now < self._starts or not (self._new or self._fresh):
                 break
             if self._open:
-                self._pass(now)
+                self.assign(now)
             else:
                 self._new, self._fresh = {}, {}
         bound.sort(key=order_of)
@@ -217,7 +217,8 @@ class Windowed:
             bench.session = worker.spec.session
             self._withdraw(bench)
         for task in bench.prepared():
-            if bench.can_run(task):
+            # A worker that has come back smaller would leave it there for good: alone, it runs.
+            if bench.can_run(task) or not bench.runs:
                 bench.activate(task)
                 self.farm.start(task)
         if bench.enabled:
@@ -289,14 +290,17 @@ class Windowed:
         """Ask for windows in place of those that are gone."""
         missing = WINDOWS - len(bench.windows) - len(bench.asked)
         if missing > 0:
-            bench.asked += [Window(bench, next(self._windows), bench.usage()) for _ in range(missing)]
+            for _ in range(missing):
+                window = Window(bench, next(self._windows), bench.usage())
+                window.level = window.used.utilization(bench.worker.spec)
+                bench.asked.append(window)
             self._open[bench.worker.id] = bench
             self._fresh[bench.worker.id] = bench
 
     # -- a pass -----------------------------------------------------------------------------------------------------
 
-    def _pass(self, now: float) -> None:
-        """Put waiting tasks into open windows, in the order of the queue."""
+    def assign(self, now: float) -> None:
+        """One pass: put waiting tasks into open windows, in the order of the queue."""
         self.number += 1
         new, fresh = self._new | self._deferred, self._fresh
         self._new, self._fresh, self._deferred = {}, {}, {}
@@ -305,15 +309,19 @@ class Windowed:
         assigner: Assigner = self._make(self._lots)
         sources: list[tuple[Any, int, Task | Line]] = []
         tie = count()
+        lines = {id(x): x for x in self.lines.values() if x.waiting and any(w in x.members for w in fresh)}
         for task in new.values():
-            heappush(sources, (order_of(task), next(tie), task))
+            line = task.pools[0]
+            lines[id(line)] = line
+            if _stands_alone(task, line):
+                heappush(sources, (order_of(task), next(tie), task))
         for bench in fresh.values():
             if bench.asked:
                 for tasks in bench.worker.specials.values():
                     for task in tasks.values():
-                        heappush(sources, (order_of(task), next(tie), task))
-        lines = [x for x in self.lines.values() if x.waiting and any(w in x.members for w in fresh)]
-        for line in lines:
+                        if _stands_alone(task, task.pools[0]):
+                            heappush(sources, (order_of(task), next(tie), task))
+        for line in lines.values():
             if (head := line.head()) is not None:
                 heappush(sources, (head[0], next(tie), line))
         touched: dict[int, Line] = {}
@@ -339,15 +347,17 @@ class Windowed:
 
     def _attempt(self, task: Task, line: Line, assigner: Assigner, now: float) -> bool:
         """Put the task into a window, if one takes it; the line is closed for this pass once none would."""
-        own = self._own_entries(task, line, now)
-        preferred = [e for e in own if _preferred(task, e.bench.worker)]
         if line.field is None:
-            line.field = assigner.field(self._entries(line, now), line.kind, line.proof)
+            entries = self._entries(line, now)
+            line.asked = {e.bench.worker.id for e in entries}
+            line.field = assigner.field(entries, line.kind, line.proof)
+        own = self._own_entries(task, line, now) if task.specials else []
+        preferred = [e for e in own if _preferred(task, e.bench.worker)]
         if preferred:
             nowhere: list[Entry] = []
-            found = assigner.field(nowhere, line.kind, line.proof).best(preferred, ())
+            found = assigner.field(nowhere, line.kind, line.proof).best(preferred)
         else:
-            found = line.field.best(own, {worker.id for worker in task.specials})
+            found = line.field.best(own)
         if found is None:
             if preferred:
                 self._deferred[task.spec.id] = task
@@ -362,9 +372,9 @@ class Windowed:
             "window": found.number,
             "utilization": round(bench.load, 6),
         }
-        before = found.used.utilization(spec)
         found.used.add(share)
-        bench.load += found.used.utilization(spec) - before
+        before, found.level = found.level, found.used.utilization(spec)
+        bench.load += found.level - before
         found.todo.append(task)
         assigner.placed(task, bench)
         self._leave_line(task)
@@ -390,9 +400,12 @@ class Windowed:
         return entries
 
     def _own_entries(self, task: Task, line: Line, now: float) -> list[Entry]:
-        """The same of the workers that have some of the task's files."""
+        """The same of workers that take it only because they have some of its files; or that are preferred for it."""
         entries: list[Entry] = []
+        move = line.needs.selector is Selector.MOVE
         for worker in task.specials:
+            if worker.id in line.asked and not (move and _preferred(task, worker)):
+                continue
             bench = self._bench(worker)
             if not bench.asked or self._fit(task, worker, now) is None:
                 continue
@@ -495,6 +508,15 @@ class Windowed:
             shares = [share for _, share in carried.values()]
             assert ledger.min_memory == sum(s.min_memory for s in shares), f"{name}: memory of a ledger"
             assert ledger.cpu == sum(s.threads for s in shares), f"{name}: threads of a ledger"
+
+
+def _stands_alone(task: Task, line: Line) -> bool:
+    """Some worker may take it that does not take the others of its line."""
+    if not task.specials:
+        return False
+    if task.needs.selector is Selector.MOVE:
+        return True
+    return any(worker.id not in line.members for worker in task.specials)
 
 
 def _rank(bench: Bench, by_types: bool) -> Rank:

@@ -127,13 +127,17 @@ class Usage:
 
     def utilization(self, spec: WorkerSpec) -> float:
         """The largest of the shares of processors, memory, memory with swap, and GPUs that are in use."""
-        memory = max(self.min_memory, spec.mem_used)
-        virtual = max(self.max_memory, spec.mem_used + spec.mem_swap_used)
-        parts = [_part(self.cpu, spec.cpus), _part(memory, spec.mem_physical)]
-        parts.append(_part(virtual, spec.mem_physical + spec.mem_swap))
-        if spec.gpus:
-            parts.append(self.gpu / spec.gpus)
-        return max(parts)
+        used, physical = spec.mem_used, spec.mem_physical
+        most = self.cpu / spec.cpus if spec.cpus else 0.0
+        if physical:
+            memory = self.min_memory
+            most = max(most, (memory if memory > used else used) / physical)
+        total = physical + spec.mem_swap
+        if total:
+            used += spec.mem_swap_used
+            memory = self.max_memory
+            most = max(most, (memory if memory > used else used) / total)
+        return max(most, self.gpu / spec.gpus) if spec.gpus else most
 
 
 class Usage2020(Usage):
