@@ -38,4 +38,4 @@ def record(
     part = path.with_name(path.name + ".part")
     part.write_text(text_of(farm, remarks), encoding="utf-8")
     part.replace(path)
-    show(ctx, Lines((f"wrote {farm.workers} workers in {len(farm.groups)} groups: lotus-sched sim {file}",)))
+    show(ctx, Lines.of(f"wrote {farm.workers} workers in {len(farm.groups)} groups: lotus-sched sim {file}"))
