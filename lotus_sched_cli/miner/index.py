@@ -256,6 +256,8 @@ class SectorIndex:
         path = self.paths.get(path_id)
         files = self._files(sector, path_id)
         new = kinds & ~files.types
+        # Told for the first time since the miner started: what it was before counts no more, as in Lotus.
+        files.primary &= ~(kinds & ~files.confirmed)
         if path is not None and path.owners & self.makers(sector):
             # Just made or fetched there: whatever lay there before is gone.
             new |= kinds & files.stale
