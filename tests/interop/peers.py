@@ -30,7 +30,7 @@ def go() -> str:
 def build(program: str) -> Path:
     """The path of a peer's executable, built if its sources are new. Only the standard library is needed."""
     compiler = go()
-    files = sorted(SOURCES.rglob("*.go")) + [SOURCES / "go.mod"]
+    files = [*sorted(SOURCES.rglob("*.go")), SOURCES / "go.mod"]
     mark = hashlib.sha256(b"\0".join(f.read_bytes() for f in files)).hexdigest()[:16]
     cache = (
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lotus-sched-cli" / "peers" / mark
