@@ -31,8 +31,10 @@ __all__ = [
     "get",
     "level_of",
     "names",
+    "on_terminal",
     "set_level",
     "setup",
+    "show_below",
     "shutdown",
 ]
 
@@ -213,6 +215,18 @@ def shutdown() -> None:
             logging.getLogger().removeHandler(handler)
 
 
+def on_terminal() -> bool:
+    """Whether somebody watches the lines on a terminal."""
+    return any(isinstance(h, _Handler) and h.terminals for h in logging.getLogger(_ROOT).handlers)
+
+
+def show_below(key: int, text: str) -> None:
+    """Keep a text below the last line on a terminal, until an empty one takes it away. No target but terminals sees it."""
+    for handler in logging.getLogger(_ROOT).handlers:
+        if isinstance(handler, _Handler) and handler.terminals:
+            handler.below(key, text)
+
+
 class _Handler(logging.Handler):
     """Hands lines to a thread that writes them in batches; a slow disk does not hold up the caller."""
 
@@ -220,6 +234,9 @@ class _Handler(logging.Handler):
         super().__init__()
         self.setFormatter(formatter)
         self._targets = targets
+        self.terminals = [t for t in targets if hasattr(t, "isatty") and t.isatty()]
+        self._below: dict[int, str] = {}
+        self._drawn = False
         self._queue: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
@@ -234,6 +251,13 @@ class _Handler(logging.Handler):
             self._queue.put(self.format(record))
         except Exception:
             self.handleError(record)
+
+    def below(self, key: int, text: str) -> None:
+        if text:
+            self._below[key] = text
+        elif self._below.pop(key, None) is None:
+            return
+        self._queue.put("")
 
     def drain(self, timeout: float) -> None:
         done = threading.Event()
@@ -262,27 +286,30 @@ class _Handler(logging.Handler):
                     stop = True
                 elif isinstance(item, threading.Event):
                     waiting.append(item)
-                else:
+                elif item or not lines:
                     lines.append(item)
                 if stop or len(lines) >= 1000 or self._queue.empty():
                     break
                 item = self._queue.get()
-            self._put("\n".join(lines) + "\n" if lines else "")
+            self._put("".join(f"{line}\n" for line in lines if line), redraw=bool(lines))
             for event in waiting:
                 event.set()
             if stop:
                 return
 
-    def _put(self, text: str) -> None:
-        if not text:
-            return
+    def _put(self, text: str, *, redraw: bool) -> None:
+        below = "  ".join(list(self._below.values())[:1])
         for target in self._targets:
+            watched = target in self.terminals
+            if not text and not (watched and redraw):
+                continue
             try:
-                target.write(text)
+                target.write(f"\r\x1b[0K{text}{below}" if watched and (below or self._drawn) else text)
                 target.flush()
             except (OSError, ValueError):
                 # A full disk or a closed terminal: losing lines beats ending the program.
                 continue
+        self._drawn = bool(below)
 
 
 _opened: Final[set[int]] = set()

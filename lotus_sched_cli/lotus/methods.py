@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from . import extras
-from .extras import CapRow, ChainFacts, ConfigChanges, QueuedJob, TaskUsage, WorkerCapRows
+from .extras import CapRow, ChainFacts, ConfigChanges, OpeningPath, QueuedJob, TaskUsage, WorkerCapRows
 from .farm_record import FarmRecord
 from .types import (
     AddressConfig,
@@ -259,6 +259,8 @@ _MINER_OURS: Final = (
     _m("SealingCapsList", "admin", (_STR,), list[WorkerCapRows], "[]WorkerCapRows"),
     _m("SealingCapsReset", "admin", (_STR, _NAMES), WorkerCapRows, "WorkerCapRows"),
     _m("SealingCapsSet", "admin", (_STR, _CAPS), WorkerCapRows, "WorkerCapRows"),
+    # paths whose files are being declared now, for the progress of a ``storage attach``
+    _m("StorageOpening", "read", (), list[OpeningPath], "[]OpeningPath"),
     _m("ConfigReload", "admin", (), ConfigChanges, "ConfigChanges"),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
     # the live farm with its measured durations, for the simulator
@@ -320,6 +322,7 @@ _WORKER: Final = (
 
 _WORKER_OURS: Final = (
     _m("AbortCall", "admin", (_CALL,)),
+    _m("StorageOpening", "admin", (), list[OpeningPath], "[]OpeningPath"),
     _m("CapsList", "admin", (), list[CapRow], "[]CapRow"),
     _m("CapsReset", "admin", (_NAMES,), list[CapRow], "[]CapRow"),
     _m("CapsSet", "admin", (_CAPS,), list[CapRow], "[]CapRow"),

@@ -11,10 +11,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lotus_sched_cli.core.proofs import sector_size, space
-from lotus_sched_cli.core.tasks import AcquireMode, FileType, PathType, SectorId
+from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, AcquireMode, FileType, PathType, SectorId
 from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.progress import following
 from lotus_sched_cli.lotus.types import SectorRef, SectorStorageInfo
 
 from .errors import AllocateSpaceError, NotFoundError, StorageError
@@ -225,7 +227,10 @@ class _Acquisition:
             began = asyncio.get_running_loop().time()
             error: BaseException | None = None
             try:
-                await _watched(path, transfer, type, self._progress)
+                names = ", ".join(FILE_TYPE_NAMES[t] for t in type.each())
+                what = f"fetching {names} of {sector} from {urlsplit(url).netloc}"
+                async with following(what, lambda: (transfer.done, transfer.total)):
+                    await _watched(path, transfer, type, self._progress)
                 await path.disk.long(put, temp, path.file(type, sector))
             except BaseException as err:
                 error = err

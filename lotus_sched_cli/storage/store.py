@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from lotus_sched_cli.core.tasks import AcquireMode, FileType, PathType, SectorId
 from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.progress import following
 from lotus_sched_cli.lotus.types import FsStat, HealthReport, SectorRef, StoragePath
 
 from . import acquire as _acquire
@@ -71,6 +72,8 @@ class Store:
         self._sectors: dict[SectorId, tuple[asyncio.Lock, int]] = {}
         self._undeclared: dict[tuple[str, SectorId, FileType], bool] = {}
         self._ill: set[str] = set()
+        #: Paths whose files are being declared: how many so far, and in all.
+        self.declaring: dict[Path, tuple[int, int]] = {}
 
     # -- paths ---------------------------------------------------------------------------------------------
 
@@ -185,21 +188,28 @@ class Store:
     async def _declare_files(self, path: LocalPath, files: list[Key], progress: OpenProgress | None) -> None:
         todo = iter(files)
         done = 0
+        self.declaring[path.root] = (0, len(files))
 
         async def declarer() -> None:
             nonlocal done
             for sector, type in todo:
                 await self.index.StorageDeclareSector(path.id, sector, type, path.meta.CanStore)
                 done += 1
+                self.declaring[path.root] = (done, len(files))
                 if progress is not None:
                     progress(done, len(files))
 
         try:
-            async with asyncio.TaskGroup() as group:
+            async with (
+                following(f"declaring {path.root}", lambda: (done, len(files)), "files"),
+                asyncio.TaskGroup() as group,
+            ):
                 for _ in range(min(DECLARE_AT_ONCE, len(files))):
                     group.create_task(declarer())
         except BaseExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
+        finally:
+            self.declaring.pop(path.root, None)
 
     # -- space and health ----------------------------------------------------------------------------------
 

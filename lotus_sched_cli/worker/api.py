@@ -17,7 +17,7 @@ from lotus_sched_cli.core.tasks import AcquireMode, FileType, PathType, TaskType
 from lotus_sched_cli.lotus import gojson, logs
 from lotus_sched_cli.lotus.caps import OPTIONS
 from lotus_sched_cli.lotus.errors import UserError
-from lotus_sched_cli.lotus.extras import CapRow
+from lotus_sched_cli.lotus.extras import CapRow, OpeningPath
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.streams import HttpReader, NullReader, Reader
 from lotus_sched_cli.lotus.types import (
@@ -140,6 +140,9 @@ class WorkerAPI:
 
     async def StorageLocal(self) -> dict[str, str]:
         return {path.id: str(path.root) for path in self._store.paths()}
+
+    async def StorageOpening(self) -> list[OpeningPath]:
+        return [OpeningPath(str(root), *counts) for root, counts in self._store.declaring.items()]
 
     async def StorageAddLocal(self, path: str) -> None:
         root = Path(path).expanduser()

@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from lotus_sched_cli.core.proofs import GIB, MIB, space
 from lotus_sched_cli.core.tasks import FileType, TaskType
-from lotus_sched_cli.lotus import apiinfo, logs, methods, service, units
+from lotus_sched_cli.lotus import apiinfo, logs, methods, progress, service, units
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.extras import ChainFacts
 from lotus_sched_cli.lotus.rpc import gohttp
@@ -290,7 +291,7 @@ class _Start:
 
 async def _connect(miner: MinerConnection) -> None:
     """Until the miner answers, as Lotus: once a second, looking its address up anew. Raises UserError for a bad token."""
-    said = False
+    began, due, gap = time.monotonic(), 0.0, progress.EVERY
     while True:
         try:
             miner.refresh()
@@ -302,13 +303,24 @@ async def _connect(miner: MinerConnection) -> None:
                     f"the miner at {miner.info.address} does not take this token ({why}); get one there with "
                     "lotus-miner auth api-info --perm admin"
                 ) from why
-            sys.stdout.write(f"\r\x1b[0KConnecting to miner API... ({why})")
-            sys.stdout.flush()
-            if not said:
+            waited = time.monotonic() - began
+            _say_waiting(waited, why)
+            if waited >= due:
                 service.status(f"waiting for the miner: {why}")
-                log.warn(f"no miner yet, trying again every second: {why}")
-            said = True
+                log.warn(f"Connecting to miner API{_since(waited)}, trying again every second: {why}")
+                due, gap = waited + gap, min(progress.MOST, gap * 2)
         await asyncio.sleep(1)
+
+
+def _say_waiting(waited: float, why: Exception) -> None:
+    """Lotus's line on a terminal, with the time; in a pipe the log says it now and then."""
+    if sys.stdout.isatty():
+        sys.stdout.write(f"\r\x1b[0KConnecting to miner API...{_since(waited)} ({why})")
+        sys.stdout.flush()
+
+
+def _since(waited: float) -> str:
+    return f" for {units.go_duration(int(waited) * 1_000_000_000)}" if waited >= 1 else ""
 
 
 async def _patiently(step: Callable[[], Awaitable[T]], miner: MinerConnection) -> T:

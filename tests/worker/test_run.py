@@ -308,8 +308,9 @@ async def test_an_address_or_token_that_is_none_is_told_at_once(farm: Farm) -> N
 
 
 async def test_a_miner_that_is_not_there_is_waited_for_and_ctrl_c_ends_the_wait(
-    farm: Farm, capsys: pytest.CaptureFixture[str]
+    farm: Farm, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     info = f"{farm.miner.token}:/ip4/127.0.0.1/tcp/1/http"
     task = asyncio.create_task(run(farm.options(environ={"MINER_API_INFO": info})))
     async with asyncio.timeout(5):
@@ -323,6 +324,21 @@ async def test_a_miner_that_is_not_there_is_waited_for_and_ctrl_c_ends_the_wait(
     with pytest.raises(UserError, match="Interrupted by user"):
         await task
     assert not (farm.root / "w1").exists(), "nothing is written before the miner has answered"
+
+
+async def test_in_a_pipe_the_wait_is_a_line_now_and_then(
+    farm: Farm, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    info = f"{farm.miner.token}:/ip4/127.0.0.1/tcp/1/http"
+    task = asyncio.create_task(run(farm.options(environ={"MINER_API_INFO": info})))
+    said = "Connecting to miner API, trying again every second: RPC client error: sendRequest failed: Post "
+    async with asyncio.timeout(5):
+        while not any(text.startswith(said) for text in caplog.messages):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(UserError, match="Interrupted by user"):
+        await task
+    assert capsys.readouterr().out == "", "nothing but the log, which a pipe can keep"
 
 
 async def test_a_miner_of_another_api_version_is_refused_in_lotuss_words(farm: Farm) -> None:

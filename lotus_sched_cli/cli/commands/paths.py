@@ -48,7 +48,36 @@ def attach(api: Api, path: str, *, init: bool, settings: NewPath) -> None:
         init_path(folder, settings)
     elif settings != NewPath():
         raise CliError("flags of a new path without --init", f"add --init, or edit {folder / META} first")
-    api.call("StorageAddLocal", str(folder), timeout=None)
+    following(api, "StorageAddLocal", str(folder))
+
+
+def following(api: Api, method: str, *params: Any) -> None:
+    """A call that makes a daemon declare files, thousands of them at times; how far it is is shown meanwhile."""
+    from concurrent.futures import Future
+    from concurrent.futures import wait as wait_for
+    from threading import Thread
+
+    from lotus_sched_cli.lotus.progress import TICK, Shown
+
+    outcome: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            outcome.set_result(api.call(method, *params, timeout=None))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    # A thread that an interrupt does not wait for: the daemon goes on by itself.
+    Thread(target=ask, daemon=True).start()
+    shown = Shown("declaring", "files")
+    try:
+        while not wait_for([outcome], TICK).done:
+            rows = api.call_or_none("StorageOpening") or []
+            if rows:
+                shown.tell(sum(r["Done"] for r in rows), sum(r["Total"] for r in rows))
+    finally:
+        shown.close()
+    outcome.result()
 
 
 def init_path(folder: Path, settings: NewPath) -> None:
@@ -105,7 +134,7 @@ def redeclare(api: Api, path: str, path_id: str, *, every: bool, drop_missing: b
     if not (path or path_id or every):
         raise CliError("You must specify a storage path, or --id, or --all", "'storage list' shows them")
     chosen: Any = None if every else path_id or id_of(Path(path).expanduser())
-    api.call("StorageRedeclareLocal", chosen, drop_missing, timeout=None)
+    following(api, "StorageRedeclareLocal", chosen, drop_missing)
 
 
 def id_of(folder: Path) -> str:

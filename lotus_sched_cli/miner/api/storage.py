@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lotus_sched_cli.lotus.extras import OpeningPath
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import (
     Decl,
@@ -92,6 +93,9 @@ class StorageAPI:
             except StorageError as e:
                 raise RpcError(1, str(e)) from e
         return await remote_stat(self._miner.index, path_id, self._miner.facts.secret)
+
+    async def StorageOpening(self) -> list[OpeningPath]:
+        return [OpeningPath(str(root), *counts) for root, counts in self._miner.local.declaring.items()]
 
     async def StorageAddLocal(self, path: str) -> None:
         root = Path(path).expanduser()
