@@ -32,7 +32,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
 
 #: Methods of ours: on the worker, on the miner (``Filecoin.`` before each).
 METHODS: Final[dict[str, frozenset[str]]] = {
-    "worker": frozenset({"AbortCall", "CapsList", "CapsReset", "CapsSet", "StorageOpening"}),
+    "worker": frozenset({"AbortCall", "CapsList", "CapsReset", "CapsSet"}),
     "miner": frozenset(
         {
             "ConfigReload",
@@ -42,8 +42,8 @@ METHODS: Final[dict[str, frozenset[str]]] = {
             "SealingCapsSet",
             "SealingQueue",
             "SealingRecord",
+            "SectorsTable",
             "SimulatedChain",
-            "StorageOpening",
             "TaskUsed",
             "WorkerChanged",
             "WorkerKnown",
@@ -195,14 +195,6 @@ class ConfigChanges(Struct, frozen=True):
     Warnings: list[str] = msgspec.field(default_factory=list)
 
 
-class OpeningPath(Struct, frozen=True):
-    """A path whose files are being declared (``StorageOpening``): how many so far, and in all."""
-
-    Path: str = ""
-    Done: int = 0
-    Total: int = 0
-
-
 class ChainFacts(Struct, frozen=True):
     """The miner's own chain (``SimulatedChain``): where it stands, its pace, and what it takes as a proof."""
 
@@ -211,3 +203,21 @@ class ChainFacts(Struct, frozen=True):
     PreCommitChallengeDelay: int = 150
     MessageConfidence: int = 5
     Proofs: str = ""
+
+
+class SectorBrief(Struct, frozen=True, omit_defaults=True):
+    """A row of ``sectors list`` (``SectorsTable``), all sectors in one answer. Epochs, 0 for none.
+
+    ``Events`` and ``SealTime`` (seconds, -1 until Proving) only where the log was asked for.
+    """
+
+    Number: int
+    State: str
+    Pieces: int = 0
+    TicketEpoch: int = 0
+    SeedEpoch: int = 0
+    PreCommit1Done: bool = False
+    Activation: int = 0
+    Expiration: int = 0
+    Events: int = 0
+    SealTime: int = -1

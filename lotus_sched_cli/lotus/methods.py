@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from . import extras
-from .extras import CapRow, ChainFacts, ConfigChanges, OpeningPath, QueuedJob, TaskUsage, WorkerCapRows
+from .extras import (
+    CapRow,
+    ChainFacts,
+    ConfigChanges,
+    QueuedJob,
+    SectorBrief,
+    TaskUsage,
+    WorkerCapRows,
+)
 from .farm_record import FarmRecord
 from .types import (
     AddressConfig,
@@ -259,12 +267,12 @@ _MINER_OURS: Final = (
     _m("SealingCapsList", "admin", (_STR,), list[WorkerCapRows], "[]WorkerCapRows"),
     _m("SealingCapsReset", "admin", (_STR, _NAMES), WorkerCapRows, "WorkerCapRows"),
     _m("SealingCapsSet", "admin", (_STR, _CAPS), WorkerCapRows, "WorkerCapRows"),
-    # paths whose files are being declared now, for the progress of a ``storage attach``
-    _m("StorageOpening", "read", (), list[OpeningPath], "[]OpeningPath"),
     _m("ConfigReload", "admin", (), ConfigChanges, "ConfigChanges"),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
     # the live farm with its measured durations, for the simulator
     _m("SealingRecord", "admin", (), FarmRecord, "FarmRecord"),
+    # every sector in one answer, for `sectors list`; the flag asks for what their logs tell
+    _m("SectorsTable", "read", (_BOOL,), list[SectorBrief], "[]SectorBrief"),
     _m("SimulatedChain", "read", (), ChainFacts, "ChainFacts"),
     # what a call's process took so far; told now and then, and before its Return
     _m("TaskUsed", "admin", (_CALL, Param(TaskUsage, "TaskUsage"))),
@@ -322,7 +330,6 @@ _WORKER: Final = (
 
 _WORKER_OURS: Final = (
     _m("AbortCall", "admin", (_CALL,)),
-    _m("StorageOpening", "admin", (), list[OpeningPath], "[]OpeningPath"),
     _m("CapsList", "admin", (), list[CapRow], "[]CapRow"),
     _m("CapsReset", "admin", (_NAMES,), list[CapRow], "[]CapRow"),
     _m("CapsSet", "admin", (_CAPS,), list[CapRow], "[]CapRow"),

@@ -127,6 +127,10 @@ class Chain:
         #: Of the messages that may not have landed yet; the others are read when asked for.
         self._young: dict[str, Outcome] = {}
         self._prune_at = YOUNG
+        #: Of `lives`: proven sectors, expirations of precommitted ones, and the epoch from which to read on.
+        self._lives: dict[int, tuple[int, int]] = {}
+        self._expirations: dict[int, int] = {}
+        self._lives_from = 0
 
     @classmethod
     async def open(
@@ -341,6 +345,19 @@ class Chain:
             else:
                 view["activation"] = row.included_at
         return SectorOnChain(**view)
+
+    async def lives(self) -> dict[int, tuple[int, int]]:
+        """Sector → (activation, expiration) of all that are proven at the head; what has been read is kept."""
+        head = self.head()
+        for number, kind, epoch, body in await self._store.messages_from(self._lives_from):
+            if epoch > head:
+                continue
+            if kind == "precommit":
+                self._expirations[number] = msgspec.json.decode(body, type=_Body).Expiration
+            else:
+                self._lives[number] = (epoch, self._expirations.pop(number, 0) or self._lives[number][1])
+        self._lives_from = head
+        return self._lives
 
     @property
     def ticket_max_age(self) -> int:

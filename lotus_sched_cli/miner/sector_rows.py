@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from lotus_sched_cli.core.pipeline import LogEntry, Piece, Sector
+from lotus_sched_cli.lotus.extras import SectorBrief
 from lotus_sched_cli.lotus.types import (
     Cid,
     PieceInfo,
@@ -88,6 +89,44 @@ def status(
         Log=[SectorLog(line.kind, int(line.at), line.trace, line.message) for line in log],
         SealProof=sector.proof,
         **extra,
+    )
+
+
+#: Kinds of log lines: events begin so, this one does not count, and this one ends the sealing.
+LOG_FIGURES: Final = ("event", "event;sealing.SectorRestart", "event;sealing.SectorProving")
+
+
+def brief(sector: Sector) -> SectorBrief:
+    """What ``sectors list`` tells of it, without chain and log."""
+    return SectorBrief(
+        Number=sector.id.number,
+        State=sector.state.value,
+        Pieces=len(sector.pieces),
+        TicketEpoch=sector.ticket_epoch,
+        SeedEpoch=sector.seed_epoch,
+        PreCommit1Done=sector.has_pc1_out or sector.comm_r is not None,
+    )
+
+
+def with_figures(
+    row: SectorBrief, life: tuple[int, int] | None, log: tuple[int, float, float | None] | None
+) -> SectorBrief:
+    """The row with what the chain and the log say."""
+    if life is None and log is None:
+        return row
+    activation, expiration = life or (0, 0)
+    events, first, proven = log or (0, 0.0, None)
+    return SectorBrief(
+        row.Number,
+        row.State,
+        row.Pieces,
+        row.TicketEpoch,
+        row.SeedEpoch,
+        row.PreCommit1Done,
+        activation,
+        expiration,
+        events,
+        -1 if proven is None else int(proven) - int(first),
     )
 
 

@@ -32,6 +32,7 @@ from lotus_sched_cli.core.pipeline import events as ev
 from lotus_sched_cli.core.pipeline.states import BY_HAND, RETRIED, WORKING, counts_as_sealing, held
 from lotus_sched_cli.core.tasks import FileType, SectorId
 from lotus_sched_cli.lotus import logs
+from lotus_sched_cli.lotus.extras import SectorBrief
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import CallError, SectorInfo
 
@@ -102,6 +103,8 @@ class Sectors:
         #: State of every sector; the sectors themselves only while the pipeline works on them.
         self._states: dict[int, State] = {}
         self._working: dict[int, Sector] = {}
+        #: What `sectors list` tells of the others.
+        self._resting: dict[int, SectorBrief] = {}
         self._summary: Counter[State] = Counter()
         self._inbox: dict[int, deque[_Item]] = {}
         self._pool = Pool("sectors", SECTORS_AT_ONCE)
@@ -119,6 +122,8 @@ class Sectors:
             self._set_state(sector.id.number, sector.state)
             if sector.state in WORKING:
                 self._working[sector.id.number] = sector
+            else:
+                self._resting[sector.id.number] = sector_rows.brief(sector)
             if not held(sector.state):
                 self._dispatch.sector_held(sector.id, False)
 
@@ -240,6 +245,16 @@ class Sectors:
             on_chain=await self._chain.sector(sector.id) if on_chain else None,
         )
 
+    async def briefs(self, with_log: bool) -> list[SectorBrief]:
+        """``SectorsTable``: a row per sector, by number."""
+        lives = await self._chain.lives()
+        logs = await self._store.log_figures(*sector_rows.LOG_FIGURES) if with_log else {}
+        rows = self._resting | {number: sector_rows.brief(s) for number, s in self._working.items()}
+        return [
+            sector_rows.with_figures(rows[number], lives.get(number), logs.get(number))
+            for number in sorted(rows)
+        ]
+
     # -- what dispatch tells -----------------------------------------------------------------------------------------
 
     async def task_done(
@@ -357,8 +372,10 @@ class Sectors:
         self._set_state(number, sector.state)
         if sector.state in WORKING:
             self._working[number] = sector
+            self._resting.pop(number, None)
         else:
             self._working.pop(number, None)
+            self._resting[number] = sector_rows.brief(sector)
 
     def _carry_out(self, step: Step) -> None:
         sector = step.sector

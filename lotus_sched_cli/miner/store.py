@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, Select, create_engine, event, func, select
+from sqlalchemy import Engine, Select, case, create_engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -137,6 +137,20 @@ class Store:
         rows = await self._rows(query.where(table.c.number == number).order_by(table.c.seq))
         return [LogRow(*row) for row in rows]
 
+    async def log_figures(
+        self, event: str, without: str, last: str
+    ) -> dict[int, tuple[int, float, float | None]]:
+        """Sector → (its events, first time, time of the first ``last``). Events begin with ``event``, save ``without``."""
+        table = schema.sector_log
+        counts = case((table.c.kind.startswith(event) & (table.c.kind != without), 1), else_=0)
+        query = select(
+            table.c.number,
+            func.sum(counts),
+            func.min(table.c.at),
+            func.min(case((table.c.kind == last, table.c.at))),
+        )
+        return {row[0]: (row[1], row[2], row[3]) for row in await self._rows(query.group_by(table.c.number))}
+
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     async def tasks(self) -> list[TaskRow]:
@@ -210,6 +224,13 @@ class Store:
         return [
             MessageRow(*row) for row in await self._rows(query.order_by(table.c.included_at, table.c.cid))
         ]
+
+    async def messages_from(self, epoch: int) -> list[tuple[int, str, int, bytes]]:
+        """(sector, kind, epoch, body) of the good messages that were executed in this epoch or later."""
+        table = schema.messages
+        query = select(table.c.number, table.c.kind, table.c.included_at, table.c.body)
+        rows = await self._rows(query.where(table.c.included_at >= epoch, table.c.exit_code == 0))
+        return [tuple(row) for row in rows]
 
     async def message(self, cid: str) -> MessageRow | None:
         table = schema.messages

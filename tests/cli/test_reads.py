@@ -264,3 +264,35 @@ def test_a_worker_tells_what_it_is(api: FakeApi, worker: Run) -> None:
         "RAM: 8 GiB/1008 GiB; Swap: 0 B/0 B", "Task types: GET PC1 ", "", "p:", "\tWeight: 10; Use: Seal ",
         "\tLocal: /data",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sectors", [1, 1000])
+def test_our_miner_tells_all_sectors_in_one_answer(sectors: int, farm: FakeApi, miner: Run) -> None:
+    farm.answers["SectorsTable"] = lambda with_log: [
+        {"Number": n, "State": "Proving", "Pieces": 1, "Activation": 100, "Expiration": 86500}
+        for n in range(sectors)
+    ]
+    lines = miner("sectors", "list").out.splitlines()
+    assert lines[1].split() == [
+        "0",
+        "Proving",
+        "YES",
+        "YES",
+        "86500",
+        "(in",
+        "4",
+        "weeks",
+        "2",
+        "days)",
+        "CC",
+    ]
+    assert len(lines) == sectors + 1
+    assert len(farm.calls) <= 4 and ("SectorsTable", [False]) in farm.calls
+
+
+def test_what_logs_tell_is_asked_for_only_where_it_is_shown(farm: FakeApi, miner: Run) -> None:
+    farm.answers["SectorsTable"] = [{"Number": 1, "State": "Proving", "Events": 12, "SealTime": 3661}]
+    assert miner("sectors", "list", "-e", "-t").out.splitlines()[1].split() == [
+        "1", "Proving", "NO", "NO", "n/a", "1h1m1s", "12", "CC",
+    ]  # fmt: skip
+    assert ("SectorsTable", [True]) in farm.calls

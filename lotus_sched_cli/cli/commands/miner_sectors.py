@@ -6,13 +6,21 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from lotus_sched_cli.cli.connect import miner_api
+from lotus_sched_cli.cli.connect import Api, NoSuchMethod, miner_api
 from lotus_sched_cli.cli.errors import CliError, UnknownCommand
 from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument, flag
 from lotus_sched_cli.cli.render import show
 from lotus_sched_cli.cli.sources import actor_number, chain_of, statuses
 from lotus_sched_cli.cli.state import Globals
-from lotus_sched_cli.cli.views.sectors import SectorList, sector_row, status_view, wanted
+from lotus_sched_cli.cli.views.sectors import (
+    Chain,
+    SectorList,
+    SectorRow,
+    row_of_brief,
+    sector_row,
+    status_view,
+    wanted,
+)
 from lotus_sched_cli.cli.views.states import COLORS
 from lotus_sched_cli.cli.views.text import Pledged
 
@@ -54,14 +62,24 @@ def list_(
     chosen = [state for state in states.split(",") if state]
     check_states(chosen)
     api = miner_api(ctx)
-    numbers = (api.call("SectorsListInStates", chosen) if chosen else api.call("SectorsList")) or []
     chain = chain_of(api)
-    rows = [
-        sector_row(number, status, error, chain)
-        for number, status, error in statuses(api, numbers, on_chain=not fast, at_once=check_parallelism)
-    ]
+    rows = table_rows(api, chain, with_log=events or seal_time)
+    if rows is None:
+        numbers = (api.call("SectorsListInStates", chosen) if chosen else api.call("SectorsList")) or []
+        rows = [
+            sector_row(number, status, error, chain)
+            for number, status, error in statuses(api, numbers, on_chain=not fast, at_once=check_parallelism)
+        ]
     kept = wanted(rows, show_removed=show_removed, states=chosen, unproven=unproven)
     show(ctx, SectorList(tuple(kept), chain, fast, events, seal_time, initial_pledge))
+
+
+def table_rows(api: Api, chain: Chain, *, with_log: bool) -> list[SectorRow] | None:
+    """All sectors in one answer, however many; None where the miner is a stock one, which is asked for each."""
+    try:
+        return [row_of_brief(brief, chain) for brief in api.call("SectorsTable", with_log) or ()]
+    except NoSuchMethod:
+        return None
 
 
 def not_a_listing(ctx: typer.Context, what: str) -> NoReturn:

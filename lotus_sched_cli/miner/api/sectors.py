@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import units
+from lotus_sched_cli.lotus.extras import SectorBrief
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import (
     CommitBatchRes,
@@ -28,6 +29,9 @@ class SectorsAPI:
 
     async def SectorsListInStates(self, states: list[str] | None) -> list[int] | None:
         return self._miner.sectors.numbers(states or []) or None
+
+    async def SectorsTable(self, with_log: bool) -> list[SectorBrief]:
+        return await self._miner.sectors.briefs(with_log)
 
     async def SectorsSummary(self) -> dict[str, int]:
         return self._miner.sectors.summary()
