@@ -120,6 +120,8 @@ class Registry:
         self._connecting: dict[str, asyncio.Lock] = {}
         #: By URL: a worker that restarts all the time is not said all the time.
         self._said: dict[str, Said] = {}
+        #: By URL: a worker that restarts all the time is not said all the time.
+        self._said: dict[str, Said] = {}
         self._closed = False
         self.by_id: dict[str, Worker] = {}
         self.by_session: dict[str, Worker] = {}
@@ -185,6 +187,7 @@ class Registry:
             try:
                 await self._check_version(caller)
                 if self._said.setdefault(url, Said()).may(self._clock()):
+                    if self._said.setdefault(url, Said()).may(self._clock()):
                     _node.info(f"Connected to a remote worker at {url}", place="impl/storminer.go:476")
                 await self._add(url, caller)
             except BaseException:
