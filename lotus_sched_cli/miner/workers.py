@@ -120,8 +120,6 @@ class Registry:
         self._connecting: dict[str, asyncio.Lock] = {}
         #: By URL: a worker that restarts all the time is not said all the time.
         self._said: dict[str, Said] = {}
-        #: By URL: a worker that restarts all the time is not said all the time.
-        self._said: dict[str, Said] = {}
         self._closed = False
         self.by_id: dict[str, Worker] = {}
         self.by_session: dict[str, Worker] = {}
@@ -187,14 +185,15 @@ class Registry:
             try:
                 await self._check_version(caller)
                 if self._said.setdefault(url, Said()).may(self._clock()):
-                    if self._said.setdefault(url, Said()).may(self._clock()):
                     _node.info(f"Connected to a remote worker at {url}", place="impl/storminer.go:476")
                 await self._add(url, caller)
-            except BaseException:
+            except BaseException as e:
                 await caller.close()
                 raise
 
     async def _check_version(self, caller: Caller) -> None:
+                if isinstance(e, RpcError):
+                    log.warn(f"the worker at {url} is not taken: {e.message}; {_remedy(e.message)}")
         try:
             version = await caller.call("Version", result=int, timeout=CONNECT_TIMEOUT)
         except (RpcError, RpcConnectError) as e:
@@ -467,3 +466,12 @@ def _known_tasks(offered: Iterable[str]) -> frozenset[TaskType]:
 
 def _version(number: int) -> str:
     return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+def _remedy(why: str) -> str:
+    """What the operator of a refused worker is to do."""
+    if "api version" in why:
+        return "run a worker of the same release as this miner"
+    if "already in use" in why or "already closed" in why:
+        return "start it anew once the other one is stopped"
+    return "make sure that this address of it can be reached from here (lotus-worker run --listen HOST:PORT)"
+
+
