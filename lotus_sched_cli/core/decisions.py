@@ -135,6 +135,18 @@ class Laid(NamedTuple):
     bytes: int
 
 
+class Rival(NamedTuple):
+    """A worker that was in question, too, for a task: its figures of A6's rules 2, 3 and 5 as they were then.
+
+    The last two are None where the first has decided already.
+    """
+
+    worker_id: str
+    carried: float
+    crowd: float | None = None
+    free_slots: int | None = None
+
+
 class Decision:
     """Anything in ``Plan.decisions``."""
 
@@ -147,7 +159,7 @@ class Assigned(Decision):
 
     ``fetch`` are the types that its own paths lack and that the prepare step must bring (NONE: no Fetch call).
     ``path_type`` and ``laid`` say where they and the task's outputs are expected. ``reasons`` tell the choice:
-    rule → figures, with the number of workers that were in question. ``waits``: once its files are there the task is
+    rule → figures, with the number of workers that were in question and, as ``rivals``, the next best of them. ``waits``: once its files are there the task is
     told as TaskPrepared, and its own call is made when ``Start`` comes.
     """
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from . import space
 from .choice import Rank, rank
-from .decisions import Laid
+from .decisions import Laid, Rival
 from .needs import Needs
 from .records import QueueKey, Task, Worker
 from .tasks import TaskType
@@ -162,3 +162,13 @@ class Pool:
         if aside is not None:
             heappush(heap, aside)
         return found
+
+    def others(self, chosen: Worker) -> list[Rival]:
+        """Some of the next best, as the front of the heap has them, to be told."""
+        rivals = []
+        for value, _, entry in self.heap[:4]:
+            worker = entry.worker
+            if worker is not chosen and entry.version == worker.version and entry.rank is value:
+                carried = value[0][1] if isinstance(value[0], tuple) else value[0]
+                rivals.append(Rival(worker.id, carried, value[1], -value[2][0]))
+        return rivals

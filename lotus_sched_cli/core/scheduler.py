@@ -33,6 +33,7 @@ from .events import (
     WorkerSpec,
     WorkerTasks,
 )
+from .explain import Clock, Explained, explain, explain_past
 from .farm import Farm
 from .ledger import Carried, Ledger, QueuedTask, Resting
 from .policies import POLICIES, checked
@@ -40,7 +41,7 @@ from .records import Task
 from .refusals import Refusals
 from .space import brings
 from .story import Stories, StoryLine
-from .tasks import FILE_TYPE_SETS
+from .tasks import FILE_TYPE_SETS, SectorId
 
 __all__ = ["Carried", "Ledger", "QueuedTask", "Resting", "Scheduler", "StoryLine"]
 
@@ -214,6 +215,25 @@ class Scheduler:
         """``judge`` for every worker that is known. Raises as ``judge`` does."""
         task, policy = self._queued(task_id), self._farm.policy
         return {w.id: policy.judge(task, w, now) for w in self._farm.workers.values() if w.known}
+
+    def explained(self, task_id: str, now: float, clock: Clock = str) -> Explained:
+        """Why a task waits, worker by worker, or why it stands where it stands; also for a while after its end.
+
+        ``clock`` words times. Raises KeyError for a task that is not known (any more).
+        """
+        task = self._farm.tasks.get(task_id)
+        story = self._stories.of(task_id)
+        if task is not None:
+            return explain(self._farm, task, story, now, clock)
+        found = explain_past(task_id, story, self._farm.settings.policy)
+        if found is None:
+            raise KeyError(task_id)
+        return found
+
+    def tasks_of(self, sector: SectorId) -> list[str]:
+        """Ids of the sector's tasks that wait or are carried, in the order of their coming."""
+        known = self._farm.sectors.get(sector)
+        return list(known.tasks) if known is not None else []
 
     def _queued(self, task_id: str) -> Task:
         task = self._farm.tasks[task_id]
