@@ -189,11 +189,11 @@ class Registry:
                 await self._add(url, caller)
             except BaseException as e:
                 await caller.close()
+                if isinstance(e, RpcError):
+                    log.warn(f"the worker at {url} is not taken: {e.message}; {_remedy(e.message)}")
                 raise
 
     async def _check_version(self, caller: Caller) -> None:
-                if isinstance(e, RpcError):
-                    log.warn(f"the worker at {url} is not taken: {e.message}; {_remedy(e.message)}")
         try:
             version = await caller.call("Version", result=int, timeout=CONNECT_TIMEOUT)
         except (RpcError, RpcConnectError) as e:
