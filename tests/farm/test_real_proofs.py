@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -129,6 +130,9 @@ def test_what_is_spoilt_never_proves_and_what_is_killed_is_sealed_in_the_end(
     )
     used = usage_of(farm, 15)
     assert used is not None and used["MaxRSS"] > 1 << 20 and used["Seconds"] > 0
+    shown = json.loads(farm.cli("miner", "sealing", "jobs", "--format", "json").stdout)
+    told = next(row["usage"] for row in shown if (row["sector"], row["task"]) == (15, "C2"))
+    assert told["max_rss"] >= used["MaxRSS"] and told["seconds"] > 0 and told["cpu_seconds"] > 0
     proving = workers[host]
     assert proving.popen is not None
     children = psutil.Process(proving.popen.pid).children(recursive=True)
