@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from decimal import Decimal
 from typing import Final
 
 from lotus_sched_cli.core.caps import Caps
@@ -133,7 +134,7 @@ def _quote(text: str) -> str:
 def _exact(seconds: float) -> str:
     """A duration that reads as the same number."""
     short = duration(seconds)
-    return short if abs(read(short) - seconds) < 1e-9 else f"{seconds:.3f}s"
+    return short if read(short) == seconds else f"{Decimal(repr(seconds)):f}s"
 
 
 def _size(size: int) -> str:

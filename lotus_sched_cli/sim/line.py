@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from lotus_sched_cli.core.events import Event, SectorHeld, TaskQueued, TaskSpec
 from lotus_sched_cli.core.needs import P1_OUTPUT, UNSEALED
@@ -15,6 +15,8 @@ from .idle import Idle
 from .shelves import Shelves
 from .things import Host, Sector, Waiting
 from .trace import Trace
+
+_T = TypeVar("_T")
 
 #: Files that a batch's sectors have when they begin with a stage.
 _BEFORE: Final = {AP: 0, P1: UNSEALED, FIN: P1_OUTPUT, GET: P1_OUTPUT}
@@ -43,6 +45,8 @@ class Line:
         self._trace = trace
         self.tasks: dict[str, Waiting] = {}
         self.done = 0
+        #: Sectors, or groups of them, that wait for their time: to come, for the chain, to be tried again.
+        self.ahead = 0
         self._sectors = 0
         #: By number of the batch: sectors that have not come yet, and pieces that wait for their PC1.
         self._left = [batch.count for batch in farm.batches]
@@ -51,7 +55,15 @@ class Line:
     def open(self) -> None:
         for index, batch in enumerate(self._farm.batches):
             come: Callable[[int], None] = self._refill if batch.keep else self._arrive
-            self._clock.at(batch.first, come, index)
+            self._at(batch.first, come, index)
+
+    def _at(self, time: float, act: Callable[[_T], None], what: _T) -> None:
+        self.ahead += 1
+        self._clock.at(time, self._now, act, what)
+
+    def _now(self, act: Callable[[_T], None], what: _T) -> None:
+        self.ahead -= 1
+        act(what)
 
     # -- how sectors come --------------------------------------------------------------------------------------------
 
@@ -62,7 +74,7 @@ class Line:
             self._come(index)
         if self._left[index]:
             come = batch.count - self._left[index]
-            self._clock.at(batch.first + come * batch.every, self._arrive, index)
+            self._at(batch.first + come * batch.every, self._arrive, index)
 
     def _refill(self, index: int) -> None:
         while self._left[index] and self._pieces[index] < self._farm.batches[index].keep:
@@ -115,7 +127,7 @@ class Line:
             return
         wait = {P2: self._farm.wait_seed, C2: self._farm.commit_wait}.get(was, 0.0)
         if wait:
-            self._clock.at(self._clock.now + wait, self._queue, sector)
+            self._at(self._clock.now + wait, self._queue, sector)
         else:
             self._queue(sector)
 
@@ -127,7 +139,7 @@ class Line:
         sector.tries += 1
         if task.spec.type is P1:
             self._count_piece(sector, 1)
-        self._clock.at(self._clock.now + delay, self._queue, sector)
+        self._at(self._clock.now + delay, self._queue, sector)
 
     def queued_again(self, task: Waiting) -> None:
         """The scheduler has it in its queue again; at once the first time, then after its growing delays."""

@@ -37,9 +37,6 @@ REPORT: Final = 10.0
 SETTLED: Final = 11.0
 #: Of the reports of a path that always changes one in so many seconds is passed on.
 CHANGING: Final = 30.0
-#: Seconds without anything happening after which a farm is stuck: longer than any delay of the scheduler.
-PATIENCE: Final = 2 * 3600.0
-
 #: Called now and then with the virtual time, the sectors that are done, and those in all.
 Progress = Callable[[float, int, int], None]
 
@@ -71,6 +68,8 @@ class Simulation:
         self._by_id = {host.id: host for host in self.hosts}
         self._progress = progress
         self._clock = Clock()
+        #: Seconds without anything happening after which a farm is stuck: longer than any delay of the scheduler.
+        self._patience = max(3600.0, 2 * farm.retry_delay_max)
         self._inbox: list[Event] = []
         self._later: list[Event] = []
         self._touched: dict[Host, None] = {}
@@ -99,7 +98,7 @@ class Simulation:
             if at > end:
                 clock.now = end
                 break
-            if at - clock.moved > PATIENCE and not any(host.jobs for host in self.hosts):
+            if at - clock.moved > self._patience and self._nothing_ahead():
                 self.trace.stuck = self._why_stuck()
                 break
             self._idle.advance(at)
@@ -201,6 +200,10 @@ class Simulation:
             stage = task.spec.type.short
             trace.unfinished[stage] = trace.unfinished.get(stage, 0) + 1
         return trace
+
+    def _nothing_ahead(self) -> bool:
+        """No worker works or is away, and no sector waits for its time."""
+        return not self._line.ahead and all(host.online and not host.jobs for host in self.hosts)
 
     def _why_stuck(self) -> str:
         queue = self.scheduler.queue()
