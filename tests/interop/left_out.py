@@ -37,6 +37,8 @@ def why(e: Exchange) -> str | None:
     for start, reason in _PATHS.items():
         if e.path.startswith(start) and e.status != 400:
             return reason
+    if e.method == "SealingRemoveRequest" and e.error is None:
+        return "names a request in the memory of the recorded process"
     return REFUSED.get(e.method)
 
 
