@@ -20,7 +20,7 @@ from lotus_sched_cli.core.proofs import sector_size
 from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus import logs, units
 from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader, Reader
-from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids
+from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorID, SectorRef
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.partial import PartialFile, padded
 
@@ -78,6 +78,15 @@ class ProofsSealer:
 
     def tasks(self) -> frozenset[TaskType]:
         return TASKS
+
+    async def lacks_parameters(self, proof: int) -> str:
+        """Why C2 of this proof type cannot be done here: Groth parameters missing or cut. Empty if it can."""
+        job = Job("start", TaskType.COMMIT2, SectorRef(SectorID(), proof))
+        try:
+            await self._run(job, "params", {"ProofType": proof})
+        except SealError as why:
+            return why.text.removeprefix(f"{job.task.short}: ")
+        return ""
 
     # -- data ---------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.sealers import proofsconfig, prover, simconfig
 from lotus_sched_cli.sealers.base import Sealer
@@ -28,11 +29,15 @@ SETTINGS: Final = "simulated.toml"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A sealer, the space model that goes with it (None: the disks' real figures), and a line to say at start."""
+    """A sealer, the space model that goes with it (None: the disks' real figures), and a line to say at start.
+
+    ``proves`` is the program's sealer where C2 is its work: that needs parameters.
+    """
 
     sealer: Sealer
     space: SpaceModel | None = None
     note: str = ""
+    proves: ProofsSealer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +156,13 @@ def _pretend(prepared: Prepared, sector_size: int, note: str) -> Chosen:
 
 def _real(options: RunOptions, prepared: Prepared, environ: Mapping[str, str], note: str) -> Chosen:
     assert prepared.program is not None and prepared.proofs is not None
-    sealer: Sealer = ProofsSealer(prepared.program, environ, prepared.proofs, _mark(options))
+    sealer: Sealer
+    sealer = proofs = ProofsSealer(prepared.program, environ, prepared.proofs, _mark(options))
     if options.external_pc2:
         sealer = ExternalSealer(
             ExternalConfig.of_pc2(options.external_pc2), environ, _mark(options), base=sealer
         )
-    return Chosen(sealer, None, note)
+    return Chosen(sealer, None, note, proofs)
 
 
 def _commands(options: RunOptions, prepared: Prepared, environ: Mapping[str, str]) -> Chosen:
@@ -165,7 +171,8 @@ def _commands(options: RunOptions, prepared: Prepared, environ: Mapping[str, str
     if prepared.external.rest == "proofs":
         assert prepared.program is not None
         base = ProofsSealer(prepared.program, environ, repo=_mark(options))
-    return Chosen(ExternalSealer(prepared.external, environ, _mark(options), base=base))
+    proves = None if TaskType.COMMIT2 in prepared.external.commands else base
+    return Chosen(ExternalSealer(prepared.external, environ, _mark(options), base=base), proves=proves)
 
 
 def _mixed(chain: str) -> str:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from lotus_sched_cli.core.proofs import GIB, MIB, space
+from lotus_sched_cli.core.proofs import GIB, MIB, seal_proof, space
 from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus import apiinfo, logs, methods, progress, service, units
 from lotus_sched_cli.lotus.errors import UserError
@@ -137,6 +137,7 @@ class _Start:
         for note in (*choice.notes, self._chosen.note):
             if note:
                 log.warn(note)
+        await self._check_parameters()
         _check_files(self._chosen.sealer, size)
         if not options.enable_gpu_proving:
             os.environ["BELLMAN_NO_GPU"] = self._environ["BELLMAN_NO_GPU"] = "true"
@@ -145,6 +146,15 @@ class _Start:
             log.warn(cards.warning)
         _advmgr.info("Detected GPU devices.", count=len(cards.gpus))
         self._cards = cards.gpus
+
+    async def _check_parameters(self) -> None:
+        """C2 without its parameters would fail each time; another worker may have them."""
+        proves = self._chosen.proves
+        if proves is None or TaskType.COMMIT2 not in self._tasks:
+            return
+        if lacks := await proves.lacks_parameters(seal_proof(self._size)):
+            self._tasks -= {TaskType.COMMIT2}
+            log.warn(f"C2 is not offered: {lacks}")
 
     async def _proofs_of_chain(self) -> str:
         """What the simulated chain takes as proof; empty where the miner does not say."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from proofs.conftest import program_path  # noqa: F401 - a fixture
+from proofs.conftest import parameters, program_path  # noqa: F401 - fixtures
 
 from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus import auth, cids
@@ -123,8 +123,11 @@ async def test_it_offers_what_the_program_does_and_a_flag_for_more_is_answered_i
     farm.miner.version = STOCK
     await farm.start(real(farm, program_path, replica_update=True, sector_download=True))
     worker = farm.miner.worker()
-    assert set(await worker.call("TaskTypes")) == {str(task) for task in TASKS}
+    able = TASKS - {TaskType.COMMIT2}
+    assert set(await worker.call("TaskTypes")) == {str(task) for task in able}
     await worker.close()
+    (said,) = [text for text in caplog.messages if text.startswith("C2 is not offered: ")]
+    assert ".params is missing" in said and str(farm.root / "no-parameters") in said
     for flag, task in (("--replica-update", "RU"), ("--sector-download", "DL")):
         (said,) = [text for text in caplog.messages if text.startswith(f"{flag}: ")]
         assert f"the sealer 'proofs' cannot do {task} " in said and "not offered" in said
@@ -178,7 +181,9 @@ async def test_an_abort_is_answered_when_the_program_is_dead(
 ) -> None:
     """``sealing abort`` and a timeout of the miner both come as this call."""
     waits = farm.root / "waits"
-    waits.write_text('#!/bin/sh\necho $$ > "$FIL_PROOFS_PARENT_CACHE.pid"\nexec sleep 600\n')
+    waits.write_text(
+        '#!/bin/sh\n[ $1 = params ] && exec echo "{}"\necho $$ > "$FIL_PROOFS_PARENT_CACHE.pid"\nexec sleep 600\n'
+    )
     waits.chmod(0o755)
     await farm.start(real(farm, waits))
     worker = farm.miner.worker()
@@ -193,6 +198,21 @@ async def test_an_abort_is_answered_when_the_program_is_dead(
     await worker.close()
 
 
+async def test_with_the_parameters_of_the_sector_size_c2_is_offered(
+    farm: Farm,
+    program_path: Path,  # noqa: F811
+    parameters: Path,  # noqa: F811
+) -> None:
+    farm.miner.version = STOCK
+    options = real(farm, program_path)
+    assert options.environ is not None
+    environ = {**options.environ, prover.PARAMETERS: str(parameters)}
+    await farm.start(replace(options, environ=environ))
+    worker = farm.miner.worker()
+    assert set(await worker.call("TaskTypes")) == {str(task) for task in TASKS}
+    await worker.close()
+
+
 async def test_no_task_type_is_offered_that_a_cap_of_0_forbids(
     farm: Farm,
     program_path: Path,  # noqa: F811
@@ -200,5 +220,6 @@ async def test_no_task_type_is_offered_that_a_cap_of_0_forbids(
     farm.miner.version = STOCK
     await farm.start(real(farm, program_path, precommit2max=0))
     worker = farm.miner.worker()
-    assert set(await worker.call("TaskTypes")) == {str(task) for task in TASKS - {TaskType.PRECOMMIT2}}
+    able = TASKS - {TaskType.PRECOMMIT2, TaskType.COMMIT2}
+    assert set(await worker.call("TaskTypes")) == {str(task) for task in able}
     await worker.close()
