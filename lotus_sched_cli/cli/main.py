@@ -59,6 +59,8 @@ WORKER_COMMANDS = {
     "info": Lazy("commands.worker_node:info", "what the worker is, offers and stores"),
     "set": Lazy("commands.worker_set:app", "change what the running worker may carry"),
     "caps": Lazy("commands.worker_caps:app", "list and change what the worker may carry"),
+    "drain": Lazy("commands.drain:worker_drain", "take no more work, and wait until the worker is empty"),
+    "undrain": Lazy("commands.drain:worker_undrain", "take work again"),
     "storage": Lazy("commands.worker_storage:app", "attach and detach the worker's storage paths"),
     "resources": Lazy("commands.worker_resources:app", "list the variables that change what tasks need"),
     "tasks": Lazy("commands.worker_tasks:app", "switch task types on and off while the worker runs"),

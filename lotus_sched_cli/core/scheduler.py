@@ -36,6 +36,7 @@ from .events import (
 from .explain import Clock, Explained, explain, explain_past
 from .farm import Farm
 from .ledger import Carried, Ledger, QueuedTask, Resting
+from .pledge import PieceSlots, piece_slots
 from .policies import POLICIES, checked
 from .records import Task
 from .refusals import Refusals
@@ -266,6 +267,10 @@ class Scheduler:
 
     def workers(self) -> list[WorkerSpec]:
         return [worker.spec for worker in self._farm.workers.values() if worker.known]
+
+    def piece_slots(self, miner: int, proof: int) -> PieceSlots:
+        """How many new sectors of this actor and seal proof the workers have room to begin, as of the last batch."""
+        return piece_slots(self._farm, miner, proof)
 
     def story(self, task_id: str) -> list[StoryLine]:
         """A task's life so far (the last 64 lines), also for a while after its end; empty if nothing is known."""

@@ -36,10 +36,15 @@ METHODS: Final[dict[str, frozenset[str]]] = {
     "miner": frozenset(
         {
             "ConfigReload",
+            "PledgeFreeSlots",
             "SealingAbortForce",
+            "SealingAssign",
             "SealingCapsList",
             "SealingCapsReset",
             "SealingCapsSet",
+            "SealingDrain",
+            "SealingForget",
+            "SealingLoad",
             "SealingQueue",
             "SealingRecord",
             "SectorsTable",
@@ -47,6 +52,7 @@ METHODS: Final[dict[str, frozenset[str]]] = {
             "TaskUsed",
             "WorkerChanged",
             "WorkerKnown",
+            "WorkersAbsent",
         }
     ),
 }
@@ -106,6 +112,65 @@ class WireCaps(Struct, frozen=True):
     Source: str = ""
 
 
+class WorkerLoad(Struct, frozen=True):
+    """What a worker carries by task type, and its drain (``SealingDrain``): empty, ``sectors`` or ``tasks``."""
+
+    ID: str = ""
+    Session: str = ""
+    Name: str = ""
+    Drain: str = ""
+    Carried: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class AbsentWorker(Struct, frozen=True):
+    """A worker of an earlier run that has not registered since the miner started; ``LastSeen`` RFC 3339."""
+
+    ID: str = ""
+    Session: str = ""
+    Name: str = ""
+    Number: int = 0
+    LastSeen: str = ""
+    Carried: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class EndedJob(Struct, frozen=True):
+    """A job of a forgotten worker; its sector goes on elsewhere."""
+
+    Task: str = ""
+    Sector: int = 0
+
+
+class LostSector(Struct, frozen=True):
+    """A sector of which file types lie nowhere any more.
+
+    ``Next`` is the state to which it went back, ``later`` where no task needs the files yet, empty where nothing is done.
+    """
+
+    Sector: int = 0
+    State: str = ""
+    Types: list[str] = msgspec.field(default_factory=list)
+    Next: str = ""
+
+
+class Forgotten(Struct, frozen=True):
+    """What came of ``SealingForget``."""
+
+    ID: str = ""
+    Session: str = ""
+    Name: str = ""
+    Jobs: list[EndedJob] = msgspec.field(default_factory=list)
+    Paths: list[str] = msgspec.field(default_factory=list)
+    Lost: list[LostSector] = msgspec.field(default_factory=list)
+
+
+class PledgedFree(Struct, frozen=True):
+    """What came of ``PledgeFreeSlots``: the new sectors, how many were wanted, and what stopped it early."""
+
+    Sectors: list[int] = msgspec.field(default_factory=list)
+    Wanted: int = 0
+    Stopped: str = ""
+
+
 class Rest(Struct, frozen=True):
     """A task type that a worker rests from: next trial (RFC 3339) and why."""
 
@@ -134,6 +199,7 @@ class WorkerSched(Struct, frozen=True):
     Caps: WireCaps = WireCaps()
     Rests: list[Rest] = msgspec.field(default_factory=list)
     Drain: bool = False
+    DrainLevel: str = ""
     Online: bool = True
     LastSeen: str = ""
 

@@ -262,7 +262,11 @@ _CAPS: Final = Param(dict[str, str], "map[string]string")
 _NAMES: Final = Param(list[str] | None, "[]string")
 
 _MINER_OURS: Final = (
+    # true: one sector a worker at most
+    _m("PledgeFreeSlots", "write", (_BOOL,), extras.PledgedFree, "PledgedFree"),
     _m("SealingAbortForce", "admin", (_CALL,)),
+    # a waiting task by its id, a worker, whether caps and the like are passed over
+    _m("SealingAssign", "admin", (_STR, _STR, _BOOL), extras.WorkerLoad, "WorkerLoad"),
     # a worker by session prefix, number, name or id; empty for all
     _m("SealingCapsList", "admin", (_STR,), list[WorkerCapRows], "[]WorkerCapRows"),
     _m("SealingCapsReset", "admin", (_STR, _NAMES), WorkerCapRows, "WorkerCapRows"),
@@ -276,6 +280,12 @@ _MINER_OURS: Final = (
     _m("SimulatedChain", "read", (), ChainFacts, "ChainFacts"),
     # what a call's process took so far; told now and then, and before its Return
     _m("TaskUsed", "admin", (_CALL, Param(TaskUsage, "TaskUsage"))),
+    # a worker; "sectors" or "tasks", empty to end it; whether its next process ends it
+    _m("SealingDrain", "admin", (_STR, _STR, _BOOL), extras.WorkerLoad, "WorkerLoad"),
+    # a worker that is gone for good; true: though it answers
+    _m("SealingForget", "admin", (_STR, _BOOL), extras.Forgotten, "Forgotten"),
+    _m("WorkersAbsent", "admin", (), list[extras.AbsentWorker], "[]AbsentWorker"),
+    _m("SealingLoad", "admin", (_STR,), extras.WorkerLoad, "WorkerLoad"),
     # a worker of this session has changed its caps: it is asked for its info again
     _m("WorkerChanged", "admin", (_UUID,)),
     # whether a worker of this session is registered; asked with the heartbeat, so that a lost registration is renewed

@@ -196,6 +196,10 @@ class SectorIndex:
                 1,
                 f"not dropping path, requested and index urls don't match ('{url}' != '{urls[0]}')",
             )
+        await self.remove_path(path_id)
+
+    async def remove_path(self, path_id: str) -> None:
+        """The path goes with all its declarations."""
         log.warning(f"Dropping storage path {path_id}")
         for sector in list(self._on_path.get(path_id, ())):
             self._forget(path_id, sector, ALL_TYPES)

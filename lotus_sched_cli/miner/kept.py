@@ -37,6 +37,12 @@ class Kept(Struct, frozen=True, omit_defaults=True):
         caps = {n: c for n, c in self.caps.items() if c.over == text(stated, n)}
         return self if len(caps) == len(self.caps) else msgspec.structs.replace(self, caps=caps)
 
+    def in_session(self, session: str) -> Kept:
+        """Without a drain that another session of the worker has ended."""
+        if not self.until_restart or self.until_restart == session:
+            return self
+        return msgspec.structs.replace(self, drain="", until_restart="")
+
     def over(self, stated: Caps) -> Caps:
         """The caps that count."""
         return names.changed(stated, {n: names.parse(n, c.value) for n, c in self.caps.items()})

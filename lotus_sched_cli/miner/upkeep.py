@@ -1,20 +1,24 @@
-"""What operators do to workers by hand: which one is meant, and its caps (scheduling.md A2, A7)."""
+"""What operators do to workers by hand: which one is meant, its caps, drain (scheduling.md A2, A7)."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from lotus_sched_cli.lotus import caps as names
 from lotus_sched_cli.lotus.errors import UserError
-from lotus_sched_cli.lotus.extras import CapRow, WorkerCapRows
+from lotus_sched_cli.lotus.extras import AbsentWorker, CapRow, WorkerCapRows, WorkerLoad
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.units import go_time
 
 from .context import Miner
 from .kept import Kept, text
+from .records import Phase
 from .store import StoreError
 from .workers import SESSION_TIMEOUT, Registry, Worker
 
@@ -57,6 +61,7 @@ async def caps_set(miner: Miner, asked: str, values: Mapping[str, str]) -> Worke
     worker = find(miner.workers, asked)
     for name, value in values.items():
         _checked(name, value)
+    _registered(worker)
     if _owns(worker):
         rows = await _told(miner, worker, "CapsSet", dict(values))
     else:
@@ -74,6 +79,7 @@ async def caps_reset(miner: Miner, asked: str, which: list[str]) -> WorkerCapRow
             names.option_named(name)
     except UserError as e:
         raise RpcError(1, str(e)) from None
+    _registered(worker)
     if _owns(worker):
         rows = await _told(miner, worker, "CapsReset", which)
     else:
@@ -96,6 +102,14 @@ async def refresh(miner: Miner, worker: Worker) -> None:
 
 def _main(worker: Worker) -> str:
     return ", ".join(f"{name} {text(worker.caps, name)}" for name in names.MAIN)
+
+
+def _registered(worker: Worker) -> None:
+    if not worker.registered:
+        raise RpcError(
+            1,
+            f"worker {worker.label} has not registered since the miner started; change its caps when it has",
+        )
 
 
 def _owns(worker: Worker) -> bool:
@@ -124,6 +138,58 @@ async def _told(miner: Miner, worker: Worker, method: str, value: Any) -> list[C
             ) from e
         raise
     return rows
+
+
+# -- drain -------------------------------------------------------------------------------------------------------------
+
+#: Levels of maintenance: no new sectors, no new tasks at all.
+LEVELS = ("sectors", "tasks")
+
+
+async def drain(miner: Miner, asked: str, level: str, until_restart: bool) -> WorkerLoad:
+    """Let a worker take no more work of a level; empty: let it again. Stored before this returns.
+
+    ``until_restart``: over as soon as another process of the worker registers. Raises RpcError.
+    """
+    worker = find(miner.workers, asked)
+    if level and level not in LEVELS:
+        raise RpcError(1, f'"{level}" is no level of drain; use {" or ".join(LEVELS)}')
+    session = worker.session if until_restart and level else ""
+    await _keep(miner, worker, msgspec.structs.replace(worker.kept, drain=level, until_restart=session))
+    log.info(
+        f"worker {worker.label} takes no new {level}, by hand"
+        if level
+        else f"worker {worker.label} works again"
+    )
+    return load(miner, worker)
+
+
+async def assign(miner: Miner, task_id: str, asked: str, force: bool) -> WorkerLoad:
+    """Give a waiting task to a worker by hand. Raises RpcError with what stands against it."""
+    worker = find(miner.workers, asked)
+    flight = miner.dispatch.desk.flights.get(task_id)
+    if flight is None or flight.row.phase is not Phase.QUEUED:
+        raise RpcError(1, f"no task {task_id} waits for a worker; see 'sealing jobs --queued'")
+    await miner.dispatch.assign(task_id, worker.id, force)
+    log.info(f"{flight.row.type} of sector {flight.sector} given to worker {worker.label} by hand")
+    return load(miner, worker)
+
+
+def load(miner: Miner, worker: Worker) -> WorkerLoad:
+    """What it carries now."""
+    flights = miner.dispatch.desk.by_worker.get(worker.id, set())
+    carried = Counter(f.row.type.value for f in flights)
+    return WorkerLoad(worker.id, worker.session, worker.name, worker.kept.drain, dict(carried))
+
+
+def absent(miner: Miner) -> list[AbsentWorker]:
+    """Workers of earlier runs that have not registered since the miner started, by number."""
+    known = sorted(miner.workers.by_id.values(), key=lambda w: w.number)
+    return [
+        AbsentWorker(w.id, w.session, w.name, w.number, go_time(w.last_seen), load(miner, w).Carried)
+        for w in known
+        if not w.registered and w.number
+    ]
 
 
 async def _keep(miner: Miner, worker: Worker, kept: Kept) -> None:

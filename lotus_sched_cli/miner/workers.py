@@ -288,7 +288,7 @@ class Registry:
         worker.stated, worker.caps_source = caps_of(worker.info, self._proof, self._defaults)
         kept = msgspec.structs.replace(worker.kept, aware=not worker.stock)
         worker.kept = kept if worker.caps_source != "worker" else msgspec.structs.replace(kept, caps={})
-        worker.kept = worker.kept.valid(worker.stated)
+        worker.kept = worker.kept.valid(worker.stated).in_session(worker.session)
         worker.caps = worker.kept.over(worker.stated)
 
     async def keep(self, worker: Worker, kept: Kept) -> None:
@@ -299,9 +299,10 @@ class Registry:
         except BaseException:
             worker.kept = before
             raise
-        self._recap(worker)
-        if self._fleet is not None and worker.registered:
-            self._fleet.worker_caps(worker)
+        if worker.registered:
+            self._recap(worker)
+            if self._fleet is not None:
+                self._fleet.worker_caps(worker)
 
     async def refresh(self, worker: Worker) -> None:
         """Its caps changed: ask for its info and task types again. Raises RpcError, RpcConnectError."""
@@ -361,6 +362,32 @@ class Registry:
             return False
         before, worker.tasks = worker.tasks, _known_tasks(offered)
         return worker.tasks != before
+
+    async def answers(self, worker: Worker) -> bool:
+        """Whether somebody is still there."""
+        caller = worker.caller or self._dial(worker.url)
+        try:
+            session = await caller.call("Session", result=str, timeout=SESSION_TIMEOUT)
+        except (RpcError, RpcConnectError):
+            return False
+        finally:
+            if caller is not worker.caller:
+                await caller.close()
+        return bool(session != NIL_UUID)
+
+    async def forget(self, worker: Worker) -> None:
+        """It is known no more; stored when this returns. Raises StoreError."""
+        writes = self._store.writes()
+        writes.delete_worker(worker.id)
+        await writes.commit()
+        if worker.beat is not None:
+            worker.beat.cancel()
+        self.by_id.pop(worker.id, None)
+        self.by_session.pop(worker.session, None)
+        worker.registered = worker.online = False
+        if worker.caller is not None:
+            await worker.caller.close()
+        self._reown()
 
     # -- heartbeats ------------------------------------------------------------------------------------------------
 
@@ -466,6 +493,8 @@ def _known_tasks(offered: Iterable[str]) -> frozenset[TaskType]:
 
 def _version(number: int) -> str:
     return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
 def _remedy(why: str) -> str:
     """What the operator of a refused worker is to do."""
     if "api version" in why:
@@ -473,5 +502,3 @@ def _remedy(why: str) -> str:
     if "already in use" in why or "already closed" in why:
         return "start it anew once the other one is stopped"
     return "make sure that this address of it can be reached from here (lotus-worker run --listen HOST:PORT)"
-
-

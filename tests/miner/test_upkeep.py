@@ -8,14 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from miner.dispatch_stage import FakeWorker, Stage, stage
+from miner.dispatch_stage import Stage, stage
 
-from lotus_sched_cli.core.tasks import TaskType
-from lotus_sched_cli.lotus.extras import CapRow, WorkerCapRows
+from lotus_sched_cli.core.pipeline.states import State
+from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus.extras import WorkerCapRows
 from lotus_sched_cli.lotus.rpc.errors import RpcError
-from lotus_sched_cli.miner import upkeep
+from lotus_sched_cli.miner import forget, upkeep
+from lotus_sched_cli.miner.records import TaskRow
 
-P1, C2, AP = TaskType.PRECOMMIT1, TaskType.COMMIT2, TaskType.ADD_PIECE
+P1, P2 = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2
+C2, AP = TaskType.COMMIT2, TaskType.ADD_PIECE
 
 
 @pytest.fixture
@@ -110,4 +113,135 @@ async def test_which_worker_is_meant(s: Stage) -> None:
         upkeep.find(s.registry, "")
 
 
-__all__ = ["CapRow", "FakeWorker"]
+async def test_a_drained_worker_takes_no_more_and_stays_so_over_a_restart_of_the_miner(s: Stage) -> None:
+    fake = await s.worker("w", C2)
+    running = await s.submit(1, C2, ["AQ=="])
+    await s.until(lambda: s.phase(running) == "running")
+    load = await upkeep.drain(miner(s), "w", "tasks", False)
+    assert (load.Drain, load.Carried) == ("tasks", {"seal/v0/commit/2": 1})
+    waits = await s.submit(2, C2, ["AQ=="])
+    await s.returned(fake.calls[0][2], C2, b"proof")
+    await s.until(lambda: s.phase(running) == "gone")
+    assert upkeep.load(miner(s), s.registry.live()[0]).Carried == {} and s.phase(waits) == "queued"
+
+    again = Stage(s.store, s.fakes, s.dispatch.desk.patience)
+    await s.stop()
+    await again.start()
+    try:
+        await again.connect(fake)
+        await again.written()
+        assert again.phase(waits) == "queued"
+        await upkeep.drain(miner(again), "w", "", False)
+        await again.until(lambda: again.phase(waits) == "running")
+    finally:
+        await again.stop()
+
+
+async def test_a_drain_until_restart_is_over_when_the_worker_starts_again(s: Stage) -> None:
+    fake = await s.worker("w", C2)
+    await upkeep.drain(miner(s), "w", "tasks", True)
+    waits = await s.submit(1, C2, ["AQ=="])
+    await s.connect(fake)
+    await s.written()
+    assert s.phase(waits) == "queued" and s.registry.live()[0].kept.drain == "tasks"
+    fake.restart()
+    await s.connect(fake)
+    await s.until(lambda: s.phase(waits) == "running")
+    assert s.registry.live()[0].kept.drain == ""
+
+
+async def test_a_level_that_is_none_is_said(s: Stage) -> None:
+    await s.worker("w", C2)
+    with pytest.raises(RpcError, match='"all" is no level of drain; use sectors or tasks'):
+        await upkeep.drain(miner(s), "w", "all", False)
+
+
+async def test_a_task_is_given_by_hand_or_its_refusal_is_told(s: Stage) -> None:
+    await s.worker("w", C2)
+    rows = [await s.submit(n, C2, ["AQ=="]) for n in range(2)]
+    await s.until(lambda: s.phase(rows[0]) == "running")
+    with pytest.raises(RpcError, match=r"w does not take it: not enough Commit2 quota.*--force helps"):
+        await upkeep.assign(miner(s), rows[1].id, "w", False)
+    await upkeep.assign(miner(s), rows[1].id, "w", True)
+    await s.until(lambda: s.phase(rows[1]) == "running")
+    with pytest.raises(RpcError, match=r"no task .* waits for a worker"):
+        await upkeep.assign(miner(s), rows[1].id, "w", True)
+
+
+# -- forget ------------------------------------------------------------------------------------------------------------
+
+
+class FakeSectors:
+    """Sectors that wait in PreCommit2; those whose files are lost go back."""
+
+    def __init__(self) -> None:
+        self.back: list[tuple[int, FileType]] = []
+
+    def state(self, number: int) -> State:
+        return State.PRECOMMIT1 if number in dict(self.back) else State.PRECOMMIT2
+
+    async def files_lost(self, row: TaskRow, types: FileType) -> None:
+        self.back.append((row.sector.number, types))
+
+
+def with_sectors(s: Stage) -> Any:
+    found = miner(s)
+    found.sectors = FakeSectors()
+    return found
+
+
+CID = {"/": "bagboea4b5abcatlxechwbp7kjpjguna6r6q7ejrhe6mdp3lf34pmswn27pkkiekz"}
+P1_OUT = FileType.SEALED | FileType.CACHE
+
+
+async def test_a_worker_that_answers_is_not_forgotten_unless_forced(s: Stage) -> None:
+    await s.worker("w", C2)
+    with pytest.raises(RpcError, match=r"still answers at .*: stop or drain it first"):
+        await forget.forget(with_sectors(s), "w", False)
+    assert (await forget.forget(with_sectors(s), "w", True)).Name == "w"
+    assert s.registry.by_id == {} and await s.store.workers() == []
+
+
+async def test_a_forgotten_worker_s_jobs_go_on_elsewhere_and_its_only_copies_are_told(s: Stage) -> None:
+    dead = await s.worker("dead", P2)
+    await s.declare(dead, 1, P1_OUT)
+    await s.declare(dead, 2, P1_OUT)
+    running = await s.submit(1, P2, ["AQ=="])
+    await s.until(lambda: s.phase(running) == "running")
+    other = await s.worker("other", P2)
+    await s.declare(other, 1, P1_OUT)
+    await s.declare(other, 3, P1_OUT)
+    busy = await s.submit(3, P2, ["AQ=="])
+    await s.until(lambda: s.phase(busy) == "running")
+    waits = await s.submit(2, P2, ["AQ=="])
+    dead.away = True
+    m = with_sectors(s)
+    done = await forget.forget(m, "dead", False)
+    assert [(j.Task, j.Sector) for j in done.Jobs] == [(P2.value, 1)]
+    assert done.Paths == ["path-0-of-dead"]
+    assert [(x.Sector, x.State, x.Types, x.Next) for x in done.Lost] == [
+        (2, "PreCommit2", ["sealed", "cache"], "PreCommit1")
+    ]
+    assert m.sectors.back == [(2, P1_OUT)]
+    await s.returned(other.calls[0][2], P2, {"Unsealed": CID, "Sealed": CID})
+    await s.until(lambda: s.phase(running) == "running")
+    assert other.calls[-1][2].Sector.Number == 1 and s.phase(waits) == "queued"
+    assert [w.name for w in s.registry.by_id.values()] == ["other"]
+    assert set(s.index.paths) == {"path-0-of-other"}
+
+
+async def test_a_worker_of_an_earlier_run_is_shown_and_forgotten_too(s: Stage) -> None:
+    dead = await s.worker("dead", P2)
+    await s.declare(dead, 1, P1_OUT)
+    again = Stage(s.store, s.fakes, s.dispatch.desk.patience)
+    await s.stop()
+    dead.away = True
+    await again.start()
+    try:
+        gone = upkeep.absent(miner(again))
+        assert [(a.Name, a.Number) for a in gone] == [("dead", 1)] and gone[0].LastSeen
+        done = await forget.forget(with_sectors(again), "dead", False)
+        assert done.Paths == ["path-0-of-dead"] and again.index.paths == {}
+        assert upkeep.absent(miner(again)) == []
+    finally:
+        await again.stop()

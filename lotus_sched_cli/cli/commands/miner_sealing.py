@@ -15,12 +15,19 @@ from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument, flag
 from lotus_sched_cli.cli.render import show
 
+from .assign import assign
+from .drain import drain, undrain
+from .forget import forget
 from .miner_caps import app as caps_app
 from .miner_record import HELP as RECORD_HELP
 from .miner_record import record
 
 app = typer.Typer(cls=GoGroup, help="running jobs, workers and the scheduler", add_completion=False)
 app.add_typer(caps_app, name="caps")
+app.command("assign", cls=GoCommand, help="give a waiting task ('jobs --queued') to a worker by hand")(assign)
+app.command("forget", cls=GoCommand, help="forget a worker that is gone for good")(forget)
+app.command("drain", cls=GoCommand, help="let a worker take no more work, and wait until it is empty")(drain)
+app.command("undrain", cls=GoCommand, help="let a drained worker work again")(undrain)
 app.command("record", cls=GoCommand, help=RECORD_HELP)(record)
 
 

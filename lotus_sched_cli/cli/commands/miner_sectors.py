@@ -89,6 +89,33 @@ def not_a_listing(ctx: typer.Context, what: str) -> NoReturn:
     raise UnknownCommand(what, None, ctx.command_path)
 
 
+@app.command("mypledge", cls=GoCommand, help="pledge into every free AP slot; may run every minute")
+def mypledge(ctx: typer.Context) -> None:
+    pledge_free(ctx, once=False)
+
+
+@app.command("mypledgeonce", cls=GoCommand, help="pledge one sector for each worker with a free AP slot")
+def mypledgeonce(ctx: typer.Context) -> None:
+    pledge_free(ctx, once=True)
+
+
+def pledge_free(ctx: typer.Context, *, once: bool) -> None:
+    from lotus_sched_cli.cli.connect import NoSuchMethod
+
+    try:
+        done = miner_api(ctx).call("PledgeFreeSlots", once, timeout=None)
+    except NoSuchMethod:
+        raise CliError(
+            "this lotus-miner is a stock one and does not know free slots", "use 'sectors pledge'"
+        ) from None
+    for number in done["Sectors"] or ():
+        show(ctx, Pledged(number))
+    if done["Stopped"]:
+        raise CliError(done["Stopped"], f"pledged {len(done['Sectors'] or ())} of {done['Wanted']}")
+    if not done["Wanted"]:
+        print("no free AP slot")
+
+
 def check_states(states: list[str]) -> None:
     """Lotus takes unknown states in silence and lists nothing."""
     for state in states:

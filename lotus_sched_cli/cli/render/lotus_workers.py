@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from lotus_sched_cli.cli.views.workers import Rest, Sched, Worker, Workers
-from lotus_sched_cli.lotus.units import size_str
+from lotus_sched_cli.lotus.units import go_age, size_str
 
 from .spans import Doc, Span, load_bar
 
@@ -84,8 +84,10 @@ def sched_lines(doc: Doc, w: Worker, s: Sched) -> None:
     doc.add(f"\tRunning: {counts(s.running)} | Preparing: {counts(s.preparing)} | Held: {hold}{failed}")
     if w.overcommitted:
         doc.add(" | ").add(f"Over-committed: {', '.join(w.overcommitted)}", "yellow")
+    if not w.enabled and s.last_seen is not None:
+        doc.add(" | ").add(f"Last heartbeat: {go_age(max(0.0, time.time() - s.last_seen))} ago", "red")
     if s.drain:
-        doc.add(" | ").add("Drained", "yellow")
+        doc.add(" | ").add("Drained of new sectors" if s.drain == "sectors" else "Drained", "yellow")
     for rest in s.rests:
         doc.add(" | ").add(rest_text(rest), "red")
     doc.add("\n")

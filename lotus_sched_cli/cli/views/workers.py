@@ -51,7 +51,8 @@ class Sched:
     held: int
     held_failed: int
     rests: tuple[Rest, ...]
-    drain: bool
+    drain: str
+    last_seen: float | None
     types: tuple[str, ...]
     number: int = 0
 
@@ -170,7 +171,8 @@ def sched_of(entry: Mapping[str, Any]) -> Sched | None:
             Rest(short(r["Task"]), unix(r.get("Until")), r.get("LastError", ""))
             for r in sched.get("Rests") or ()
         ),
-        drain=sched.get("Drain", False),
+        last_seen=unix(sched.get("LastSeen")),
+        drain=sched.get("DrainLevel") or ("tasks" if sched.get("Drain") else ""),
         types=tuple(
             task.removeprefix("seal/v0/").removeprefix("post/v0/")
             for task in sorted(entry.get("Tasks") or (), key=lambda t: (order(t), t))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from lotus_sched_cli.miner.context import Miner
 
 from .common import CommonAPI
@@ -18,6 +20,7 @@ class MinerAPI(CommonAPI, StorageAPI, SealingAPI, ReturnsAPI, SectorsAPI):
 
     def __init__(self) -> None:
         self._miner: Miner
+        self._pledging = asyncio.Lock()
 
     def bind(self, miner: Miner) -> None:
         self._miner = miner

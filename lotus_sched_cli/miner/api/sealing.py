@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from lotus_sched_cli.lotus.extras import QueuedJob, TaskUsage, WorkerCapRows
+from lotus_sched_cli.lotus.extras import (
+    AbsentWorker,
+    Forgotten,
+    QueuedJob,
+    TaskUsage,
+    WorkerCapRows,
+    WorkerLoad,
+)
 from lotus_sched_cli.lotus.farm_record import FarmRecord
 from lotus_sched_cli.lotus.types import CallID, SchedDiag, WorkerJob, WorkerStats
-from lotus_sched_cli.miner import upkeep
+from lotus_sched_cli.miner import forget, upkeep
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.views import diag, jobs, record, stats
 
@@ -21,6 +28,21 @@ class SealingAPI:
 
     async def SealingCapsReset(self, worker: str, which: list[str] | None) -> WorkerCapRows:
         return await upkeep.caps_reset(self._miner, worker, which or [])
+
+    async def SealingDrain(self, worker: str, level: str, until_restart: bool) -> WorkerLoad:
+        return await upkeep.drain(self._miner, worker, level, until_restart)
+
+    async def SealingForget(self, worker: str, force: bool) -> Forgotten:
+        return await forget.forget(self._miner, worker, force)
+
+    async def WorkersAbsent(self) -> list[AbsentWorker]:
+        return upkeep.absent(self._miner)
+
+    async def SealingAssign(self, task_id: str, worker: str, force: bool) -> WorkerLoad:
+        return await upkeep.assign(self._miner, task_id, worker, force)
+
+    async def SealingLoad(self, worker: str) -> WorkerLoad:
+        return upkeep.load(self._miner, upkeep.find(self._miner.workers, worker))
 
     async def WorkerChanged(self, session: str) -> None:
         worker = self._miner.workers.by_session.get(session)

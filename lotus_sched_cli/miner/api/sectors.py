@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import units
-from lotus_sched_cli.lotus.extras import SectorBrief
+from lotus_sched_cli.lotus.extras import PledgedFree, SectorBrief
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import (
     CommitBatchRes,
@@ -15,14 +17,21 @@ from lotus_sched_cli.lotus.types import (
     SectorInfo,
 )
 from lotus_sched_cli.miner.context import Miner
+from lotus_sched_cli.miner.pledge import pledge_free
 
 
 class SectorsAPI:
     _miner: Miner
+    #: Two at the same time must count each other's sectors.
+    _pledging: asyncio.Lock
 
     async def PledgeSector(self) -> SectorID:
         sector = await self._miner.sectors.pledge()
         return SectorID(sector.miner, sector.number)
+
+    async def PledgeFreeSlots(self, once: bool) -> PledgedFree:
+        async with self._pledging:
+            return await pledge_free(self._miner, once)
 
     async def SectorsList(self) -> list[int]:
         return self._miner.sectors.numbers()

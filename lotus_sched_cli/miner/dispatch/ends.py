@@ -170,6 +170,13 @@ class Ends:
         for flight in list(self._desk.by_worker.get(worker_id, ())):
             await self._lose(flight, f"its worker has not answered for {self._desk.patience.lost_after:g}s")
 
+    async def lose_all(self, worker_id: str, why: str) -> list[Flight]:
+        """Everything that the worker carries; returns it."""
+        flights = [flight for flight in self._desk.by_worker.get(worker_id, ()) if flight.on_worker]
+        for flight in flights:
+            await self._lose(flight, why)
+        return flights
+
     def open_call(self, flight: Flight) -> None:
         """A stock worker may have taken the call; nobody knows its name."""
         if self._desk.patience.lost_after > 0:

@@ -11,12 +11,14 @@ from lotus_sched_cli.core.decisions import (
     Assigned,
     Decision,
     FilesMissing,
+    HandRefused,
     Refused,
     RestBegan,
     RestEnded,
     Start,
 )
 from lotus_sched_cli.core.events import (
+    AssignByHand,
     Event,
     Outcome,
     SectorHeld,
@@ -26,6 +28,7 @@ from lotus_sched_cli.core.events import (
     TaskQueued,
     TaskRestored,
     WorkerCaps,
+    WorkerDrain,
     WorkerJoined,
     WorkerOnline,
     WorkerTasks,
@@ -80,7 +83,10 @@ class Dispatch:
         self._remove_files = remove_files
         self._lacking = lacking
         self._inbox: deque[Event] = deque()
+        #: Operators who wait for what comes of giving a task to a worker.
+        self._by_hand: list[tuple[str, str, asyncio.Future[HandRefused | None]]] = []
         self._wake = asyncio.Event()
+        self._stopping = False
         self._due: float | None = None
         self._task: asyncio.Task[None] | None = None
         self.desk = Desk(
@@ -173,6 +179,8 @@ class Dispatch:
 
     async def stop(self) -> None:
         """Decide nothing more; what is stored goes on after the next start."""
+        # wait_for may swallow a cancellation that comes in the very turn in which it is woken
+        self._stopping = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -187,7 +195,7 @@ class Dispatch:
         self._wake.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             await self._until_due()
             self._wake.clear()
             events = tuple(self._inbox)
@@ -226,6 +234,10 @@ class Dispatch:
         match decision:
             case Assigned():
                 self._bind(decision)
+                if self._by_hand:
+                    self._answer_by_hand(decision.task.id, decision.worker_id, None)
+            case HandRefused():
+                self._answer_by_hand(decision.task_id, decision.worker_id, decision)
             case Start():
                 self._start(decision)
             case Refused():
@@ -302,7 +314,7 @@ class Dispatch:
     async def worker_joined(self, worker: Worker, *, new_session: bool) -> None:
         if self._confirm is not None:
             await self._confirm(worker.id)
-        self.post(WorkerJoined(self._workers.spec(worker)))
+        self.post(WorkerJoined(self._workers.spec(worker)), self._drain(worker))
         self.desk.wake(worker.id)
         for flight in list(self.desk.by_worker.get(worker.id, ())):
             if flight.restored and flight.row.call_id is None and not flight.open_call:
@@ -320,7 +332,11 @@ class Dispatch:
         self.post(WorkerTasks(worker.id, worker.tasks))
 
     def worker_caps(self, worker: Worker) -> None:
-        self.post(WorkerCaps(worker.id, worker.caps, self._workers.limits(worker)))
+        self.post(WorkerCaps(worker.id, worker.caps, self._workers.limits(worker)), self._drain(worker))
+
+    @staticmethod
+    def _drain(worker: Worker) -> WorkerDrain:
+        return WorkerDrain(worker.id, bool(worker.kept.drain), worker.kept.drain == "sectors")
 
     # -- the pipeline ------------------------------------------------------------------------------------------------
 
@@ -355,6 +371,29 @@ class Dispatch:
     async def returned(self, method: str, call: CallID, result: Any, error: CallError | None) -> None:
         """``Return…`` of the wire."""
         await self._returns.take(method, call, result, error)
+
+    async def assign(self, task_id: str, worker_id: str, force: bool) -> None:
+        """Give a queued task to a worker by hand. Raises RpcError with what stands against it."""
+        done: asyncio.Future[HandRefused | None] = asyncio.get_running_loop().create_future()
+        self._by_hand.append((task_id, worker_id, done))
+        self.post(AssignByHand(task_id, worker_id, force))
+        refused = await done
+        if refused is None:
+            return
+        if refused.refusal is None:
+            raise RpcError(1, f"task {task_id} does not wait for a worker any more")
+        hint = "" if force else "; --force helps against caps, holds, drain, rest and delays"
+        raise RpcError(1, f"worker {self._label(worker_id)} does not take it: {refused.refusal.text}{hint}")
+
+    def _answer_by_hand(self, task_id: str, worker_id: str, refused: HandRefused | None) -> None:
+        for entry in [e for e in self._by_hand if e[:2] == (task_id, worker_id)]:
+            self._by_hand.remove(entry)
+            if not entry[2].done():
+                entry[2].set_result(refused)
+
+    async def forget(self, worker_id: str) -> list[Flight]:
+        """All that the worker carries is lost (code 101): queued again, for others. Returns it."""
+        return await self._ends.lose_all(worker_id, "its worker was forgotten")
 
     async def abort(self, call: CallID) -> None:
         await self._ends.abort(call)

@@ -66,7 +66,8 @@ def _sched(miner: Miner, worker: Worker, flights: list[Flight], running: list[Fl
             worker.caps_source,
         ),
         Rests=[Rest(r.task.value, units.go_time(r.until), r.error) for r in (ledger.rests if ledger else ())],
-        Drain=ledger.draining if ledger is not None else False,
+        Drain=bool(worker.kept.drain),
+        DrainLevel=worker.kept.drain,
         Online=worker.online,
         LastSeen=units.go_time(worker.last_seen),
     )

@@ -1,0 +1,105 @@
+"""``sealing forget``: a worker that is gone for good. Its jobs go on elsewhere, its storage leaves the index.
+
+The worker's row is deleted last: after a crash in between, the same command does the rest.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from lotus_sched_cli.core.events import ALL_TYPES, WorkerLeft
+from lotus_sched_cli.core.needs import missing_types, needs_of
+from lotus_sched_cli.core.pipeline.states import WORKING
+from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FileType, SectorId
+from lotus_sched_cli.lotus.extras import EndedJob, Forgotten, LostSector
+from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.rpc.errors import RpcError
+
+from .context import Miner
+from .dispatch import Flight
+from .records import Phase
+from .store import StoreError
+from .upkeep import find
+from .workers import Worker
+
+log = get("advmgr")
+
+
+async def forget(miner: Miner, asked: str, force: bool) -> Forgotten:
+    """Forget a worker; refused (RpcError) for the built-in one, and for one that still answers unless ``force``."""
+    worker = find(miner.workers, asked)
+    if worker.builtin or worker.number == 0:
+        raise RpcError(1, f"worker {worker.label} is the miner's own and cannot be forgotten")
+    if not force and await miner.workers.answers(worker):
+        raise RpcError(
+            1,
+            f"worker {worker.label} still answers at {worker.url}: stop or drain it first, or forget it with --force",
+        )
+    try:
+        jobs = await miner.dispatch.forget(worker.id)
+        paths, touched = await _drop_storage(miner, worker)
+        miner.dispatch.post(WorkerLeft(worker.id))
+        lost = [await _lost(miner, sector, types) for sector, types in sorted(touched.items()) if types]
+        await miner.workers.forget(worker)
+    except StoreError as e:
+        raise RpcError(1, f"worker {worker.label} is not forgotten whole: {e}; do it again") from e
+    log.warn(
+        f"worker {worker.label} is forgotten: {len(jobs)} jobs ended, {len(paths)} paths out of the index, "
+        f"{len(lost)} sectors lost their only copy of files"
+    )
+    ended = [EndedJob(flight.row.type.value, flight.sector.number) for flight in jobs]
+    return Forgotten(worker.id, worker.session, worker.name, ended, paths, lost)
+
+
+async def _drop_storage(miner: Miner, worker: Worker) -> tuple[list[str], dict[SectorId, FileType]]:
+    """Its paths leave the index; those that others serve too only lose its address. Returns what lies nowhere now."""
+    index = miner.index
+    gone: list[str] = []
+    touched: dict[SectorId, FileType] = {}
+    for path_id, path in list(index.paths.items()):
+        told = worker.paths is not None and path_id in worker.paths
+        if not told and (worker.paths is not None or worker.netloc not in path.netlocs):
+            continue
+        others = any(urlsplit(url).netloc != worker.netloc for url in path.info.URLs or ())
+        if others and path.owners - {worker.id}:
+            await index.moved([path_id], worker.netloc)
+            continue
+        for sector in index.sectors_on(path_id):
+            had = index.holders(sector)[path_id].types
+            touched[sector] = touched.get(sector, FileType.NONE) | had
+        await index.remove_path(path_id)
+        gone.append(path_id)
+    return gone, {sector: types & ~_declared(miner, sector) & ALL_TYPES for sector, types in touched.items()}
+
+
+def _declared(miner: Miner, sector: SectorId) -> FileType:
+    types = FileType.NONE
+    for files in miner.index.holders(sector).values():
+        types |= files.types
+    return types
+
+
+async def _lost(miner: Miner, sector: SectorId, types: FileType) -> LostSector:
+    """The sector goes back to the step that makes the files, at once where a task waits for them."""
+    state = miner.sectors.state(sector.number)
+    names = [FILE_TYPE_NAMES[t] for t in types.each()]
+    if state is None or state not in WORKING:
+        return LostSector(sector.number, "" if state is None else state.value, names, "")
+    waiting = _waiting(miner, sector)
+    if waiting is None:
+        return LostSector(sector.number, state.value, names, "later")
+    flight, missing = waiting
+    await miner.sectors.files_lost(flight.row, missing)
+    now = miner.sectors.state(sector.number)
+    return LostSector(sector.number, state.value, names, "" if now is None else now.value)
+
+
+def _waiting(miner: Miner, sector: SectorId) -> tuple[Flight, FileType] | None:
+    """A queued task of the sector whose files lie nowhere, and which they are."""
+    declared = int(_declared(miner, sector))
+    for flight in miner.dispatch.desk.by_sector.get(sector, ()):
+        if flight.row.phase is Phase.QUEUED:
+            missing = missing_types(needs_of(flight.row.spec, declared), declared)
+            if missing:
+                return flight, FileType(missing)
+    return None
