@@ -38,6 +38,7 @@ OURS = {
     "lotus-miner sealing undrain",
     "lotus-miner sealing forget",
     "lotus-miner sealing assign",
+    "lotus-miner sealing record",
     "lotus-miner sectors mypledge",
     "lotus-miner sectors mypledgeonce",
     "lotus-worker caps",
