@@ -1,8 +1,8 @@
 """A scheduling pass over a whole farm, one event in it, and how the cost of an event grows with the farm.
 
 The farm is a large one of scheduling.md's first kind: of 15 workers four do AP and P1, the others P2 and C2, all C1 and FIN; each
-has one storage path and the caps 7/25/1/1; of ten tasks that wait seven are P1, two P2, one C2. "A pass": all workers come back
-from maintenance in one batch while the whole queue waits; the batch is taken in and every slot filled. "A slot freed": every
+has one storage path and the caps 7/25/1/1; of ten tasks that wait seven are P1, two P2, one C2. "A pass": all workers come
+back online in one batch while the whole queue waits; the batch is taken in and every slot filled. "A slot freed": every
 worker is full, as many tasks wait behind them; one ends, the pass gives its slot away.
 
 Times are those of the scheduler's thread on the processor: on an idle machine the same as on the wall.
@@ -26,7 +26,7 @@ from lotus_sched_cli.core.events import (
     TaskQueued,
     TaskRunning,
     TaskSpec,
-    WorkerDrain,
+    WorkerOnline,
     WorkerJoined,
     WorkerSpec,
 )
@@ -84,8 +84,8 @@ class Farm:
     def tell(self, *events: Event) -> list[Assigned]:
         return [d for d in self.scheduler.handle(0.0, *events).decisions if isinstance(d, Assigned)]
 
-    def drain(self, draining: bool) -> list[Event]:
-        return [WorkerDrain(name, draining) for name in self.names]
+    def online(self, online: bool) -> list[Event]:
+        return [WorkerOnline(name, online) for name in self.names]
 
     def sector(self, n: int, kind: TaskType, on: str) -> tuple[list[Event], Event]:
         """A task of sector ``n``, and the declaration of its files on that worker."""
@@ -134,11 +134,11 @@ def timed(farm: Farm, events: list[Event]) -> tuple[float, list[Assigned]]:
 def one_pass(kind: str) -> tuple[float, float, int]:
     """Seconds to take in the queue, seconds of the pass that places it, and how many tasks that placed."""
     farm = Farm(WORKERS, kind)
-    farm.tell(*farm.drain(True))
+    farm.tell(*farm.online(False))
     files, queued = farm.pledged(TASKS)
     farm.tell(*files)
     taken, _ = timed(farm, queued)
-    passed, bound = timed(farm, farm.drain(False))
+    passed, bound = timed(farm, farm.online(True))
     return taken, passed, len(bound)
 
 
@@ -180,13 +180,13 @@ def lotus_case(windows: int, tasks: int) -> float:
     """Lotus's own benchmark, its windows as slots of its one worker: a pass over ``tasks`` waiting C2. Seconds."""
     scheduler = Scheduler()
     spec = WorkerSpec("w", "w", "w", frozenset({C2}), Caps(commit2_max=windows))
-    scheduler.handle(0.0, WorkerJoined(spec), WorkerDrain("w", True))
+    scheduler.handle(0.0, WorkerJoined(spec), WorkerOnline("w", False))
     scheduler.handle(
         0.0, *(TaskQueued(TaskSpec(f"C2-{n}", SectorId(1000, n), PROOF, C2)) for n in range(tasks))
     )
     gc.collect()
     began = time.thread_time()
-    scheduler.handle(0.0, WorkerDrain("w", False))
+    scheduler.handle(0.0, WorkerOnline("w", True))
     return time.thread_time() - began
 
 
