@@ -7,30 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from lotus_sched_cli.core.proofs import GIB, KIB, MIB, SECTOR_SIZES, SIZE_ENV
+from lotus_sched_cli.core.proofs import SECTOR_SIZES, SIZE_ENV
+from lotus_sched_cli.core.resources import DEFAULTS, Demand
 from lotus_sched_cli.core.tasks import Kind, TaskType
 from lotus_sched_cli.lotus.errors import UserError
 
-K, M, G = KIB, MIB, GIB
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What one task needs. Memory in bytes; ``max_concurrent`` 0 is no limit, parallelism -1 all processors."""
-
-    min_memory: int = 0
-    max_memory: int = 0
-    gpu_utilization: float = 0
-    max_parallelism: int = 0
-    max_parallelism_gpu: int = 0
-    base_min_memory: int = 0
-    max_concurrent: int = 0
-
-
-Table = dict[TaskType, dict[int, Needs]]
+Table = dict[TaskType, dict[int, Demand]]
 
 #: The last part of a variable's name → the field that it sets.
 FIELDS: Final = {
@@ -52,8 +37,8 @@ FAMILIES: Final = (0, 5, 10)
 def table(environ: Mapping[str, str]) -> Table:
     """The whole table: 14 tasks × proofs 0–14. Raises UserError for the one variable that Lotus refuses."""
     found: Table = {}
-    for task, sizes in _DEFAULTS.items():
-        rows: dict[int, Needs] = {}
+    for task, sizes in DEFAULTS.items():
+        rows: dict[int, Demand] = {}
         for column, size in enumerate(SECTOR_SIZES):
             needs = _overridden(task, size, sizes[column], environ)
             rows.update({family + column: needs for family in FAMILIES})
@@ -78,7 +63,7 @@ def capped(table: Table, caps: Mapping[TaskType, int]) -> Table:
     """
     found = dict(table)
     for task, most in caps.items():
-        rows = found.get(task) or dict.fromkeys(found[TaskType.PRECOMMIT1], Needs())
+        rows = found.get(task) or dict.fromkeys(found[TaskType.PRECOMMIT1], Demand())
         found[task] = {proof: replace(needs, max_concurrent=most) for proof, needs in rows.items()}
     return found
 
@@ -97,7 +82,7 @@ def unsized_data_cid(environ: Mapping[str, str]) -> dict[str, str]:
 TASK_OF: Final = {Kind.P1: TaskType.PRECOMMIT1, Kind.P2: TaskType.PRECOMMIT2, Kind.C2: TaskType.COMMIT2}
 
 
-def _overridden(task: TaskType, size: int, needs: Needs, environ: Mapping[str, str]) -> Needs:
+def _overridden(task: TaskType, size: int, needs: Demand, environ: Mapping[str, str]) -> Demand:
     changes: dict[str, float] = {}
     for part, member in FIELDS.items():
         for name in (f"{task.short}_{SIZE_ENV[size]}_{part}", f"{task.short}_{part}"):
@@ -141,78 +126,3 @@ def _float(text: str) -> float:
         return float(text)
     except ValueError:
         return 0.0
-
-
-# -- the defaults, one Needs per sector size -------------------------------------------------------------------------
-
-_Memory = tuple[int, int, int]
-
-
-def _rows(
-    memory: tuple[_Memory, _Memory, _Memory, _Memory, _Memory],
-    *,
-    threads: tuple[int, int] = (1, 1),
-    threads_gpu: int = 0,
-    gpu: tuple[float, float] = (0, 0),
-) -> list[Needs]:
-    """Rows from (min, max, base) memory; pairs give the value of the small and of the two big sector sizes."""
-    return [
-        Needs(low, high, gpu[big], threads[big], threads_gpu if big else 0, base)
-        for column, (low, high, base) in enumerate(memory)
-        for big in (1 if column >= 3 else 0,)
-    ]
-
-
-_TINY: Final = ((2 * K, 2 * K, 2 * K), (8 * M, 8 * M, 8 * M))
-_P1: Final = (
-    *_TINY,
-    (768 * M, G, M),
-    (56 * G, 64 * G, 10 * M),
-    (112 * G, 128 * G, 10 * M),
-)
-_C2: Final = (
-    *_TINY,
-    (G, 1536 * M, 10 * G),
-    (30 * G, 150 * G, 32 * G),
-    (60 * G, 190 * G, 64 * G),
-)
-_AP: Final = (*_TINY, (G, G, G), (4 * G, 4 * G, G), (8 * G, 8 * G, G))
-_C1: Final = (*_TINY, (G, G, G), (G, G, G), (G, G, G))
-
-_DEFAULTS: Final[dict[TaskType, list[Needs]]] = {
-    TaskType.ADD_PIECE: _rows(_AP),
-    TaskType.DATA_CID: _rows(((4 * G, 4 * G, G),) * 5),
-    TaskType.PRECOMMIT1: _rows(_P1),
-    TaskType.UNSEAL: _rows(_P1),
-    TaskType.PRECOMMIT2: _rows(
-        (*_TINY, (G, 1536 * M, G), (15 * G, 15 * G, G), (30 * G, 30 * G, G)),
-        threads=(-1, -1),
-        threads_gpu=6,
-        gpu=(0, 1),
-    ),
-    TaskType.COMMIT1: _rows(_C1, threads=(0, 0)),
-    TaskType.PROVE_REPLICA_UPDATE1: _rows(_C1, threads=(0, 0)),
-    TaskType.COMMIT2: _rows(_C2, threads=(1, -1), threads_gpu=6, gpu=(1, 1)),
-    TaskType.PROVE_REPLICA_UPDATE2: _rows(_C2, threads=(1, -1), threads_gpu=6, gpu=(1, 1)),
-    TaskType.FETCH: _rows(((M, M, 0),) * 5, threads=(0, 0)),
-    TaskType.REPLICA_UPDATE: _rows(_AP, threads_gpu=6, gpu=(1, 1)),
-    TaskType.REGEN_SECTOR_KEY: _rows(_AP, threads_gpu=6, gpu=(1, 1)),
-    TaskType.WINDOW_POST: _rows(
-        (*_TINY, (G, 1536 * M, 10 * G), (30 * G, 96 * G, 32 * G), (60 * G, 120 * G, 64 * G)),
-        threads=(1, -1),
-        threads_gpu=6,
-        gpu=(1, 1),
-    ),
-    TaskType.WINNING_POST: _rows(
-        (
-            (2 * K, 2 * K, 2 * K),
-            (8 * M, 8 * M, 8 * M),
-            (2 * K, 2 * K, 10 * G),
-            (G, G, 32 * G),
-            (G, G, 64 * G),
-        ),
-        threads=(1, -1),
-        threads_gpu=6,
-        gpu=(1, 1),
-    ),
-}
