@@ -23,12 +23,12 @@ from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.client import Caller
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.said import Said
 from lotus_sched_cli.lotus.types import NIL_UUID, WORKER_API_VERSION, StoragePath, WorkerInfo
 
 from .clock import Clock
 from .kept import Kept, decode
 from .records import WorkerRow
-from .said import Said
 from .specs import SEAL_PROOFS, Defaults, caps_of, demands_of, limits_of, shared
 from .store import Store
 

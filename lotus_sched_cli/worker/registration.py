@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from lotus_sched_cli.lotus import logs, service
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.said import Said
 
 from .connection import MinerConnection, first_cause
 from .worker import Worker
@@ -45,6 +47,7 @@ class Registration:
         self._heartbeat = heartbeat
         self._session = ""
         self._knows_known = True
+        self._said: dict[str, Said] = {}
         #: Set while the miner is known to have this worker.
         self.registered = asyncio.Event()
 
@@ -58,9 +61,14 @@ class Registration:
             await self._ready()
             await self._beat_until_lost()
             self.registered.clear()
-            log.error("LOTUS-MINER CONNECTION LOST")
+            self._say("LOTUS-MINER CONNECTION LOST", log.error)
             service.status("the miner was restarted; registering again")
             again = True
+
+    def _say(self, text: str, say: Callable[[str], None], more: str = "") -> None:
+        """A miner that comes and goes all night is not said all night."""
+        if self._said.setdefault(text, Said()).may(time.monotonic()):
+            say(text + more)
 
     async def _first_session(self) -> str:
         """A miner that went away since it was asked for its version is waited for."""
@@ -74,7 +82,7 @@ class Registration:
                 self._miner.refresh()
 
     async def _redeclared(self) -> bool:
-        log.info("Redeclaring local storage")
+        self._say("Redeclaring local storage", log.info)
         try:
             await self._redeclare()
         except Exception as why:
@@ -98,8 +106,10 @@ class Registration:
                 try:
                     session = await self._miner.call("Session", result=str, timeout=self._heartbeat)
                 except (RpcError, RpcConnectError) as why:
-                    if not failing or self._worker.stock_miner:
+                    if self._worker.stock_miner:
                         log.error(f"heartbeat: checking remote session failed: {why}")
+                    elif not failing:
+                        self._say("heartbeat: checking remote session failed", log.error, f": {why}")
                     failing = True
                     self._miner.refresh()
                     await asyncio.sleep(self._pause())
@@ -133,7 +143,7 @@ class Registration:
         except RpcError as why:
             log.error(f"Registering worker failed: {why}")
             raise UserError(f"the miner refused this worker: {why}") from why
-        log.info("Worker registered successfully, waiting for tasks")
+        self._say("Worker registered successfully, waiting for tasks", log.info)
         service.ready(f"registered with the miner at {self._miner.info.address}")
         self.registered.set()
         self._worker.poke()

@@ -12,8 +12,8 @@ from miner.dispatch_stage import FakeWorker, Stage, stage
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.lotus.said import Said
 from lotus_sched_cli.lotus.types import NIL_UUID, Resources, WorkerInfo, WorkerResources
-from lotus_sched_cli.miner.said import Said
 from lotus_sched_cli.miner.specs import Defaults, caps_of, limits_of, shared
 
 C2, P1 = TaskType.COMMIT2, TaskType.PRECOMMIT1
