@@ -24,7 +24,7 @@ from lotus_sched_cli.miner.store import Store
 from lotus_sched_cli.miner.workers import Registry, Worker
 
 from .flight import Flight, Pipeline
-from .wire import ABORTED, outcome_of
+from .wire import ABORTED, REMOVED, outcome_of
 
 log = get("advmgr")
 
@@ -254,7 +254,8 @@ class Desk:
             body = None if error is None else msgspec.json.encode(error)
             writes.task(flight.row.id, phase=Phase.RETURNED, result=result, error=body)
             worker = self.worker_of(flight)
-            if worker is not None:
+            by_hand = error is not None and error.Message.endswith((ABORTED, REMOVED))
+            if worker is not None and not by_hand:
                 self.measured.ended(writes, worker.number, flight.row, self.clock(), failed=error is not None)
             if error is None and flight.row.type is TaskType.PRECOMMIT1 and flight.row.worker_id:
                 remember(writes, flight.sector, flight.row.worker_id)
