@@ -1,7 +1,7 @@
 """The official scheduler's policy at work: a pass over a whole farm, one event in it, and Lotus's own benchmark.
 
 The farm is that of ``core_pass``: of 15 workers four do AP and P1, the others P2 and C2, all C1 and FIN; here with resources as
-well, 1 TiB of memory, 128 processors and a GPU each. "A pass": all workers come back from maintenance in one batch while the
+well, 1 TiB of memory, 128 processors and a GPU each. "A pass": all workers come back online in one batch while the
 whole queue waits; windows are filled, and what fits starts. "A task ends": every window is full, tasks wait behind them.
 """
 
@@ -76,11 +76,11 @@ class Windows(Farm):
 def one_pass(assigner: str) -> tuple[float, int, int]:
     """Seconds of the pass, tasks that it started, and tasks that it left in windows."""
     farm = Windows(WORKERS, assigner)
-    farm.tell(*farm.drain(True))
+    farm.tell(*farm.online(False))
     files, queued = farm.pledged(TASKS)
     farm.tell(*files)
     farm.tell(*queued)
-    took, bound = farm.timed(farm.drain(False))
+    took, bound = farm.timed(farm.online(True))
     return took, len(bound), sum(1 for task in farm.scheduler.queue() if task.window)
 
 
