@@ -7,6 +7,7 @@ An environment name that exists counts, even when it is empty (then a bool is fa
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -71,10 +72,20 @@ class ReadCommand(GoCommand):
 
     def invoke(self, ctx: Context) -> Any:
         if not program_context(ctx).params.get("watch"):
-            return TyperCommand.invoke(self, ctx)
+            return self.once(ctx)
         from .watch import watch
 
         return watch(lambda: TyperCommand.invoke(self, ctx), ctx)
+
+    def once(self, ctx: Context) -> Any:
+        """Look once. It builds thousands of rows and then ends: looking for garbage meanwhile finds none and takes time."""
+        was = gc.isenabled()
+        gc.disable()
+        try:
+            return TyperCommand.invoke(self, ctx)
+        finally:
+            if was:
+                gc.enable()
 
 
 class GoGroup(TyperGroup):

@@ -113,27 +113,30 @@ def lotus_table(
     ``lines[i]`` are texts that follow row i on lines of their own, after two blanks.
     """
     used = [name for name in columns if any(name in row for row in rows)]
-    widths = {
-        name: max([len(name), *(cell_len(row[name]) for row in rows if name in row)]) + 2 for name in used
-    }
-    doc = Doc().line("".join(name.ljust(widths[name]) for name in used))
-    spans = doc.spans
-    for number, row in enumerate(rows):
-        for name in used:
-            cell = row.get(name, NOTHING)
-            pad = " " * (widths[name] - cell_len(cell))
+    doc = Doc()
+    head, padded = "", []
+    for name in used:
+        cells = [row.get(name, NOTHING) for row in rows]
+        sizes = [len(cell[0]) if cell.__class__ is tuple else cell_len(cell) for cell in cells]
+        width = max([len(name), *sizes]) + 2
+        head += name.ljust(width)
+        padded.append([(cell, " " * (width - size)) for cell, size in zip(cells, sizes, strict=True)])
+    doc.line(head)
+    for number, row_cells in enumerate(zip(*padded, strict=True)):
+        plain = ""
+        for cell, pad in row_cells:
             if isinstance(cell, list):
-                spans.extend(cell)
-                spans.append((pad, ""))
+                doc.spans += [(plain, ""), *cell]
+                plain = pad
             elif cell[1]:
-                spans.append(cell)
-                spans.append((pad, ""))
+                doc.spans += [(plain, ""), cell]
+                plain = pad
             else:
-                spans.append((cell[0] + pad, ""))
-        spans.append(("\n", ""))
+                plain += cell[0] + pad
+        doc.line(plain)
         for text in lines[number] if number < len(lines) else ():
             doc.line(f"  {text}")
-    return spans
+    return doc.spans
 
 
 NOTHING: Final = ("", "")
