@@ -32,7 +32,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
 
 #: Methods of ours: on the worker, on the miner (``Filecoin.`` before each).
 METHODS: Final[dict[str, frozenset[str]]] = {
-    "worker": frozenset({"AbortCall", "CapsList", "CapsReset", "CapsSet"}),
+    "worker": frozenset({"AbortCall", "CapsList", "CapsReset", "CapsSet", "StorageOpening"}),
     "miner": frozenset(
         {
             "ConfigReload",
@@ -49,6 +49,7 @@ METHODS: Final[dict[str, frozenset[str]]] = {
             "SealingRecord",
             "SectorsTable",
             "SimulatedChain",
+            "StorageOpening",
             "TaskUsed",
             "WorkerChanged",
             "WorkerKnown",
@@ -259,6 +260,14 @@ class ConfigChanges(Struct, frozen=True):
 
     Changes: list[ConfigChange] = msgspec.field(default_factory=list)
     Warnings: list[str] = msgspec.field(default_factory=list)
+
+
+class OpeningPath(Struct, frozen=True):
+    """A path whose files are being declared (``StorageOpening``): how many so far, and in all."""
+
+    Path: str = ""
+    Done: int = 0
+    Total: int = 0
 
 
 class ChainFacts(Struct, frozen=True):

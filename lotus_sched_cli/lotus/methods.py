@@ -14,6 +14,7 @@ from .extras import (
     CapRow,
     ChainFacts,
     ConfigChanges,
+    OpeningPath,
     QueuedJob,
     SectorBrief,
     TaskUsage,
@@ -271,6 +272,8 @@ _MINER_OURS: Final = (
     _m("SealingCapsList", "admin", (_STR,), list[WorkerCapRows], "[]WorkerCapRows"),
     _m("SealingCapsReset", "admin", (_STR, _NAMES), WorkerCapRows, "WorkerCapRows"),
     _m("SealingCapsSet", "admin", (_STR, _CAPS), WorkerCapRows, "WorkerCapRows"),
+    # paths whose files are being declared now, for the progress of a ``storage attach``
+    _m("StorageOpening", "read", (), list[OpeningPath], "[]OpeningPath"),
     _m("ConfigReload", "admin", (), ConfigChanges, "ConfigChanges"),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
     # the live farm with its measured durations, for the simulator
@@ -340,6 +343,7 @@ _WORKER: Final = (
 
 _WORKER_OURS: Final = (
     _m("AbortCall", "admin", (_CALL,)),
+    _m("StorageOpening", "admin", (), list[OpeningPath], "[]OpeningPath"),
     _m("CapsList", "admin", (), list[CapRow], "[]CapRow"),
     _m("CapsReset", "admin", (_NAMES,), list[CapRow], "[]CapRow"),
     _m("CapsSet", "admin", (_CAPS,), list[CapRow], "[]CapRow"),
