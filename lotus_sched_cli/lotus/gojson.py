@@ -2,21 +2,24 @@
 
 Writing: maps sorted by key, ``<``, ``>``, ``&``, U+2028 and U+2029 in strings escaped. Reading (`decode_lenient`): member
 names without regard to case, ``null`` leaves the zero value, bytes after the first value ignored. The fast way
-is msgspec alone; lenience is tried only where that fails.
+is msgspec alone; lenience is tried only where that fails, or where a name is spelt in another case (`misspelt`).
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import types
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-__all__ = ["decode_lenient", "decoder", "encode", "format_float", "kind", "skip_value", "zero"]
+__all__ = [
+    "Names", "decode_lenient", "decoder", "encode", "format_float", "kind", "misspelt", "names", "skip_value", "zero",
+]  # fmt: skip
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _PLAIN: Final = msgspec.json.Encoder()
@@ -48,14 +51,59 @@ def decoder(type_: Any) -> Callable[[bytes], Any]:
     Raises msgspec.ValidationError (wrong type) or msgspec.DecodeError (no JSON).
     """
     strict = msgspec.json.Decoder(type_).decode
+    known = names(type_)
 
     def decode(data: bytes) -> Any:
         try:
-            return strict(data)
+            value = strict(data)
         except (ValueError, RecursionError):
             return decode_lenient(data, type_)
+        return decode_lenient(data, type_) if misspelt(data, known) else value
 
     return decode
+
+
+class Names(NamedTuple):
+    """Member names of all structs in a type, as they are spelt and in lower case."""
+
+    exact: frozenset[bytes]
+    lower: frozenset[bytes]
+
+
+_NAME: Final = re.compile(rb'"(\w+)"\s*:')
+#: Of a big value only its ends are looked at: what is big is one string in it.
+_ENDS: Final = 1 << 16
+
+
+def misspelt(data: bytes | bytearray | memoryview, known: Names) -> bool:
+    """Whether a member is spelt in another case than ours, which Go takes and msgspec would pass over."""
+    if not known.lower:
+        return False
+    text = bytes(data)
+    if len(text) > 2 * _ENDS:
+        text = text[:_ENDS] + text[-_ENDS:]
+    odd = set(_NAME.findall(text)) - known.exact
+    return any(name.lower() in known.lower for name in odd)
+
+
+@cache
+def names(*types_: Any) -> Names:
+    """The member names that these types know, however deep."""
+    exact: set[bytes] = set()
+    seen: set[Any] = set()
+
+    def walk(type_: Any) -> None:
+        for inner in get_args(type_):
+            walk(inner)
+        if isinstance(type_, type) and issubclass(type_, msgspec.Struct) and type_ not in seen:
+            seen.add(type_)
+            for field in msgspec.structs.fields(type_):
+                exact.add(field.encode_name.encode())
+                walk(field.type)
+
+    for type_ in types_:
+        walk(type_)
+    return Names(frozenset(exact), frozenset(name.lower() for name in exact))
 
 
 def decode_lenient(data: bytes | bytearray | memoryview | str, type_: Any) -> Any:

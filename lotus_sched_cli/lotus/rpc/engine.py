@@ -80,7 +80,7 @@ class Fault(Exception):
 class Bound:
     """One method made ready: its decoders and the function that does it."""
 
-    __slots__ = ("_each", "_whole", "call", "count", "readers", "spec", "wire_name")
+    __slots__ = ("_each", "_names", "_whole", "call", "count", "readers", "spec", "wire_name")
 
     def __init__(self, spec: MethodSpec, call: Callable[..., Awaitable[Any]] | None) -> None:
         self.spec = spec
@@ -90,6 +90,7 @@ class Bound:
         self.readers = tuple(i for i, p in enumerate(spec.params) if p.type is ReaderParam)
         types = tuple(Raw if p.type is ReaderParam else p.type for p in spec.params)
         self._each = types
+        self._names = gojson.names(*types)
         self._whole = msgspec.json.Decoder(tuple[types] if types else tuple[()]).decode  # type: ignore[valid-type]
 
     async def decode(self, params: Raw, reader: ReaderDecoder | None) -> list[Any]:
@@ -97,6 +98,8 @@ class Bound:
         values: list[Any]
         try:
             values = list(self._whole(params)) if self.count or len(params) else []
+            if gojson.misspelt(params, self._names):
+                values = self._decode_each(bytes(params))
         except (ValueError, RecursionError):
             values = self._decode_each(bytes(params))
         for i in self.readers:
@@ -179,7 +182,8 @@ class Engine:
             request = self._decode_request(body)
         except (ValueError, RecursionError):
             return _parse_lenient(body)
-        if not request.method:
+        if not request.method or request.id is None or not request.params:
+            # nothing there, or spelt in another case
             return _parse_lenient(body)
         return request
 
