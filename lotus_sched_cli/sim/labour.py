@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from random import Random
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Final, Protocol
 
 from lotus_sched_cli.core.decisions import Assigned
@@ -101,10 +101,11 @@ class Labour:
         host.carried[stage] += 1
         self._touched[host] = None
         self._clock.moved = self._clock.now
-        draw = Random(f"{self._farm.seed} {sector.number} {stage.short} {sector.tries}")
-        spread = self._farm.jitter * (2 * draw.random() - 1)
+        draw = (self._farm.seed, sector.number, stage.short, sector.tries)
+        spread = self._farm.jitter * (2 * chance("time", *draw) - 1) if self._farm.jitter else 0.0
         job.work = host.group.durations.get(stage, 0.0) * (1 + spread)
-        job.fails = draw.random() < host.group.failures.get(stage, 0.0)
+        share = host.group.failures.get(stage, 0.0)
+        job.fails = share > 0 and chance("failure", *draw) < share
         if stage is P1:
             hold(host, sector.number, "P1")
         return job, need
@@ -171,11 +172,9 @@ class Labour:
     def _effect(self, job: Job) -> None:
         sector, stage = job.task.sector, job.task.spec.type
         if stage in _MADE:
-            for bit in bits(_MADE[stage]):
-                disk = job.laid.get(bit)
-                if disk is None:
-                    disk = next(d for d in sector.files if d.worker is job.host and d.seals)
-                self._shelves.put(sector, bit, disk, job=job)
+            here = next((d for d in sector.files if d.worker is job.host and d.seals), None)
+            for disk, types in _by_disk(job.laid, _MADE[stage], here).items():
+                self._shelves.put(sector, types, disk, job=job)
         elif stage is FUS:
             self._shelves.release_unsealed(sector)
         elif stage is FIN:
@@ -191,10 +190,8 @@ class Labour:
 
         def all_there() -> None:
             job.moving = []
-            for bit in bits(types):
-                target = job.laid.get(bit)
-                if target is not None:
-                    self._shelves.bring(job.task.sector, bit, target, job)
+            for target, part in _by_disk(job.laid, types).items():
+                self._shelves.bring(job.task.sector, part, target, job)
             then()
 
         def arrived(source: Host, size: int) -> None:
@@ -278,3 +275,18 @@ class Labour:
         for job in list(host.jobs.values()):
             self._end(job, Outcome.AGAIN)
         self._clock.at(self._clock.now + host.group.restart_every, self.restart, host)
+
+
+def chance(*what: object) -> float:
+    """A number from 0 to below 1 that depends on ``what`` alone: the same task has the same luck under every policy."""
+    return int.from_bytes(blake2b(repr(what).encode(), digest_size=6).digest()) / (1 << 48)
+
+
+def _by_disk(laid: Mapping[int, Disk], types: int, otherwise: Disk | None = None) -> dict[Disk, int]:
+    """Which of the types go on which disk; those that were laid nowhere go ``otherwise``, or are left out."""
+    found: dict[Disk, int] = {}
+    for bit in bits(types):
+        disk = laid.get(bit, otherwise)
+        if disk is not None:
+            found[disk] = found.get(disk, 0) | bit
+    return found

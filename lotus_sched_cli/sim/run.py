@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import replace
-from random import Random
 from typing import Final
 
 from lotus_sched_cli.core.decisions import Assigned, Decision, FilesMissing, RestBegan, RestEnded, Start
@@ -25,7 +24,7 @@ from lotus_sched_cli.core.scheduler import Scheduler
 from .clock import Clock
 from .farm import FarmSpec
 from .idle import Idle
-from .labour import Labour
+from .labour import Labour, chance
 from .line import Line
 from .shelves import Shelves
 from .things import Host
@@ -160,7 +159,7 @@ class Simulation:
                 self._inbox.append(PathAttached(disk.spec(), disk.capacity, disk.capacity))
             every = host.group.restart_every
             if every:
-                first = Random(f"{self.farm.seed} {host.id}").uniform(0, every)
+                first = every * chance("restart", self.farm.seed, host.id)
                 self._clock.at(first, self._labour.restart, host)
         for switch in self.farm.switches:
             self._clock.at(switch.at, self._switch, switch.policy)
