@@ -333,6 +333,7 @@ class Farm(Files):
         if worker.known:
             self.improved(worker)
         else:
+            self.worsened(worker)
             self._forget_if_empty(worker)
 
     def _after_piece(self, task: Task, outcome: Outcome) -> None:

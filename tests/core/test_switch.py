@@ -29,6 +29,7 @@ from lotus_sched_cli.core.events import (
     TaskSpec,
     WorkerDrain,
     WorkerJoined,
+    WorkerLeft,
     WorkerOnline,
     WorkerSpec,
 )
@@ -193,6 +194,14 @@ class SwitchMachine(RuleBasedStateMachine):
     def enable(self, data: st.DataObject, online: bool, drain: bool) -> None:
         name = data.draw(st.sampled_from(sorted(self.workers)))
         self.tell(WorkerOnline(name, online), WorkerDrain(name, drain))
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        """Gone for good; what it carries is counted until the miner knows what became of it."""
+        name = data.draw(st.sampled_from(sorted(self.workers)))
+        del self.workers[name]
+        self.tell(WorkerLeft(name))
 
     @precondition(lambda self: "bound" in self.state.values())
     @rule(data=st.data(), fetches=st.booleans())

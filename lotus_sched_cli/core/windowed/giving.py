@@ -53,12 +53,13 @@ class Pass:
             if isinstance(source, Task):
                 self._attempt(source, line)
                 continue
-            if line.closed == self._number or (head := line.head()) is None:
-                continue
-            if not self._attempt(head[1], line):
-                line.pass_by()
-            if line.closed != self._number and (head := line.head()) is not None:
-                heappush(sources, (head[0], next(tie), line))
+            # On with this line for as long as its head comes before all others.
+            while line.closed != self._number and (head := line.head()) is not None:
+                if sources and sources[0][0] < head[0]:
+                    heappush(sources, (head[0], next(tie), line))
+                    break
+                if not self._attempt(head[1], line):
+                    line.pass_by()
         for line in touched.values():
             line.end_pass()
         self._deliver()

@@ -78,8 +78,9 @@ class Line:
         """The first task that waits and has not been passed by in this pass."""
         heap = self._heap
         while heap:
-            if self._lives(heap[0]):
-                return heap[0][0], heap[0][2]
+            order, stamp, task = heap[0]
+            if task.stamp == stamp and task.pools and task.pools[0] is self:
+                return order, task
             heappop(heap)
         return None
 

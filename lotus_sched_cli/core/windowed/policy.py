@@ -81,6 +81,8 @@ class Windowed:
         self.leave_line(task)
 
     def leave_line(self, task: Task) -> None:
+        if not task.stamp:
+            return
         task.stamp = 0
         if task.pools:
             task.pools[0].waiting -= 1
@@ -228,8 +230,9 @@ class Windowed:
                 self._start(bench, now, bound, ready_only=True)
             self._start(bench, now, bound, ready_only=False)
             self._ask(bench)
-        elif not worker.known and not worker.carried:
-            self.benches.pop(worker.id, None)
+        elif self.farm.workers.get(worker.id) is not worker and self.benches.get(worker.id) is bench:
+            # The farm has forgotten it.
+            del self.benches[worker.id]
             self._fresh.pop(worker.id, None)
 
     def _withdraw(self, bench: Bench) -> None:
