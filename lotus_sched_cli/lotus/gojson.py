@@ -88,11 +88,14 @@ def misspelt(data: bytes | bytearray | memoryview, known: Names) -> bool:
 
 @cache
 def names(*types_: Any) -> Names:
-    """The member names that these types know, however deep."""
+    """The member names that these types know, however deep; none for an envelope, whose inside is left as it is."""
     exact: set[bytes] = set()
+    raw = False
     seen: set[Any] = set()
 
     def walk(type_: Any) -> None:
+        nonlocal raw
+        raw = raw or type_ is msgspec.Raw
         for inner in get_args(type_):
             walk(inner)
         if isinstance(type_, type) and issubclass(type_, msgspec.Struct) and type_ not in seen:
@@ -102,7 +105,11 @@ def names(*types_: Any) -> Names:
                 walk(field.type)
 
     for type_ in types_:
-        walk(type_)
+        # a parameter of its own that is left undecoded is no envelope
+        if type_ is not msgspec.Raw:
+            walk(type_)
+    if raw:
+        exact.clear()
     return Names(frozenset(exact), frozenset(name.lower() for name in exact))
 
 

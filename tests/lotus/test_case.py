@@ -43,6 +43,15 @@ def test_the_fast_way_is_kept_for_lotuss_own_spelling() -> None:
     assert not gojson.misspelt(b'{"x":"' + b"A" * (1 << 20) + b'"}', known)
 
 
+def test_an_envelope_is_not_taken_for_misspelt_by_what_is_in_it() -> None:
+    class Envelope(msgspec.Struct):
+        id: int
+        result: msgspec.Raw
+
+    told = gojson.decoder(Envelope)(b'{"id":1,"result":{"ID":"x","Id":2}}')
+    assert (told.id, bytes(told.result)) == (1, b'{"ID":"x","Id":2}')
+
+
 @pytest.mark.parametrize(
     "body",
     [
