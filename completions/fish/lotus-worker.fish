@@ -1,6 +1,6 @@
 # Completion of lotus-worker for fish, made from its commands by `make docs`. Do not edit.
 set -g __lotus_worker_takes addpiecemax allow-to commit1max commit2max datacidmax downloadsectormax external-pc2 fetchmax finalizemax finalizereplicaupdatemax finalizeunsealedmax format groups http-server-timeout id layout listen max-storage miner-repo name parallel-fetch-limit post-parallel-reads post-read-timeout precommit1holdmax precommit1interval precommit1max precommit2max provereplicaupdate1max provereplicaupdate2max regensectorkeymax replicaupdatemax sealer sealer-config storagerepo timeout unsealmax watch weight worker-repo workerrepo
-set -g __lotus_worker_paths 'lotus-worker' 'lotus-worker run' 'lotus-worker stop' 'lotus-worker info' 'lotus-worker set' 'lotus-worker caps' 'lotus-worker caps list' 'lotus-worker caps set' 'lotus-worker caps reset' 'lotus-worker storage' 'lotus-worker storage attach' 'lotus-worker storage detach' 'lotus-worker storage redeclare' 'lotus-worker resources' 'lotus-worker tasks' 'lotus-worker tasks enable' 'lotus-worker tasks disable'
+set -g __lotus_worker_paths 'lotus-worker' 'lotus-worker run' 'lotus-worker stop' 'lotus-worker info' 'lotus-worker set' 'lotus-worker caps' 'lotus-worker caps list' 'lotus-worker caps set' 'lotus-worker caps reset' 'lotus-worker drain' 'lotus-worker undrain' 'lotus-worker storage' 'lotus-worker storage attach' 'lotus-worker storage detach' 'lotus-worker storage redeclare' 'lotus-worker resources' 'lotus-worker tasks' 'lotus-worker tasks enable' 'lotus-worker tasks disable'
 
 function __lotus_worker_at
     set -l at lotus-worker
@@ -40,6 +40,8 @@ complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'stop' -d 'take 
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'info' -d 'what the worker is, offers and stores'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'set' -d 'change what the running worker may carry'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'caps' -d 'what the worker may carry, and where that comes from'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'drain' -d 'take no more work, and wait until the worker is empty'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'undrain' -d 'take work again'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'storage' -d 'attach and detach the worker\'s storage paths'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'resources' -d 'list the variables that change what tasks need'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker' -a 'tasks' -d 'switch task types on and off while the worker runs'
@@ -134,6 +136,12 @@ complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps set' -l help -s
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps set' -a 'precommit1max= precommit1holdmax= precommit2max= commit2max= forcep2fromlocalp1= forcep1fromlocalap= forcec2fromlocalp2= allowp2c2parallel= precommit1interval= precommit2prefetch= addpiecemax= datacidmax= commit1max= finalizemax= finalizeunsealedmax= fetchmax= unsealmax= replicaupdatemax= provereplicaupdate1max= provereplicaupdate2max= finalizereplicaupdatemax= regensectorkeymax= downloadsectormax='
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps reset' -l help -s h -d 'show help'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps reset' -a 'precommit1max precommit1holdmax precommit2max commit2max forcep2fromlocalp1 forcep1fromlocalap forcec2fromlocalp2 allowp2c2parallel precommit1interval precommit2prefetch addpiecemax datacidmax commit1max finalizemax finalizeunsealedmax fetchmax unsealmax replicaupdatemax provereplicaupdate1max provereplicaupdate2max finalizereplicaupdatemax regensectorkeymax downloadsectormax'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker drain' -l new-sectors -d 'only no new sectors: go on with the tasks of those whose files it has'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker drain' -l timeout -r -d 'longest wait until it is empty, like 6h; then exit with 1'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker drain' -l no-wait -d 'do not wait until it is empty'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker drain' -l until-restart -d 'over when the worker starts again; for its unit\'s ExecStop'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker drain' -l help -s h -d 'show help'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker undrain' -l help -s h -d 'show help'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker storage' -a 'attach' -d 'give the worker a path for sector files'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker storage' -a 'detach' -d 'take a path away from the worker; its files stay'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker storage' -a 'redeclare' -d 'look again at what lies on a path and tell the miner'

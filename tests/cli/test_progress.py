@@ -46,7 +46,7 @@ def test_a_stock_daemon_that_cannot_tell_is_waited_for_in_silence(
     monkeypatch.setattr(progress, "EVERY", 0.0)
     monkeypatch.setattr(progress, "TICK", 0.01)
     begun = threading.Event()
-    api.answers = {"StorageAddLocal": lambda path: None if begun.wait(0.1) else None}
+    api.answers = {"StorageAddLocal": lambda path: begun.wait(0.1) and None}
     following(Api(apiinfo.parse(api.info), apiinfo.MINER), "StorageAddLocal", "/p")
     assert capsys.readouterr().err == ""
 
