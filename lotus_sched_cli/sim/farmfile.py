@@ -19,20 +19,17 @@ from .farm import ALWAYS, AP, CHOSEN, DURATIONS, GET, STAGES, Batch, FarmError, 
 
 T = TypeVar("T")
 
+#: Caps as the worker's flags name them → the field of `Caps`, and the task type without which they mean nothing.
 CAPS: Final = {
-    "precommit1max": "precommit1_max",
-    "precommit1holdmax": "precommit1_hold_max",
-    "precommit2max": "precommit2_max",
-    "commit2max": "commit2_max",
-    "forcep2fromlocalp1": "force_p2_from_local_p1",
-}
-#: Cap → the task type without which it means nothing.
-CAP_OF: Final = {
-    "precommit1max": TaskType.PRECOMMIT1,
-    "precommit1holdmax": TaskType.PRECOMMIT1,
-    "precommit2max": TaskType.PRECOMMIT2,
-    "commit2max": TaskType.COMMIT2,
-    "forcep2fromlocalp1": TaskType.PRECOMMIT2,
+    "precommit1max": ("precommit1_max", TaskType.PRECOMMIT1),
+    "precommit1holdmax": ("precommit1_hold_max", TaskType.PRECOMMIT1),
+    "precommit2max": ("precommit2_max", TaskType.PRECOMMIT2),
+    "commit2max": ("commit2_max", TaskType.COMMIT2),
+    "forcep2fromlocalp1": ("force_p2_from_local_p1", TaskType.PRECOMMIT2),
+    "forcep1fromlocalap": ("force_p1_from_local_ap", TaskType.PRECOMMIT1),
+    "forcec2fromlocalp2": ("force_c2_from_local_p2", TaskType.COMMIT2),
+    "allowp2c2parallel": ("allow_p2_c2_parallel", TaskType.COMMIT2),
+    "precommit1interval": ("precommit1_interval", TaskType.PRECOMMIT1),
 }
 _SIZES: Final = {name: size for size, name in SIZE_NAMES.items()}
 _FARM: Final = (
@@ -180,19 +177,21 @@ class _Reader:
         self._known(raw, tuple(CAPS), at)
         values: dict[str, Any] = {}
         for name in raw:
-            needed = CAP_OF[name]
+            field, needed = CAPS[name]
             if needed not in tasks:
                 self._fail(
                     f"{at}{name}",
                     raw[name],
                     f"its workers do not take {needed.short}; add it to their tasks or remove the cap",
                 )
-            if name == "forcep2fromlocalp1":
+            if field == "precommit1_interval":
+                values[field] = self._duration(raw, name, 0.0, at)
+            elif isinstance(getattr(Caps(), field), bool):
                 if not isinstance(raw[name], bool):
                     self._bad(f"{at}{name}", raw[name], "true or false")
-                values[CAPS[name]] = raw[name]
+                values[field] = raw[name]
             else:
-                values[CAPS[name]] = self._whole(raw, name, 0, at, 0)
+                values[field] = self._whole(raw, name, 0, at, 0)
         return Caps(**values)
 
     def _batch(self, raw: Mapping[str, Any], number: int, groups: list[str]) -> Batch:
@@ -234,7 +233,7 @@ class _Reader:
         for number, batch in enumerate(farm.batches, 1):
             for stage in batch.stages:
                 if not any(group.offers(stage) for group in farm.groups):
-                    cap = next((c for c, t in CAP_OF.items() if t is stage), "")
+                    cap = next((name for name, (_, task) in CAPS.items() if task is stage), "")
                     remedy = f"add it to a group's tasks{f' (with {cap} above 0)' if cap else ''}"
                     self._fail(
                         f"sectors[{number}]",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from decimal import Decimal
 from typing import Final
 
@@ -12,7 +11,7 @@ from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.proofs import SIZE_NAMES
 
 from .farm import ALWAYS, AP, DURATIONS, GET, STAGES, Batch, FarmSpec, Group
-from .farmfile import CAP_OF, CAPS
+from .farmfile import CAPS
 from .quantities import duration
 from .quantities import seconds as read
 
@@ -83,9 +82,9 @@ def _group(group: Group) -> list[str]:
         f"storage = {_quote(_size(group.storage))}",
         f'network = "{max(1, round(group.network))}B"',
     ]
-    caps = {key: getattr(group.caps, name) for key, name in CAPS.items() if _meant(group, key)}
+    caps = {key: _cap(getattr(group.caps, CAPS[key][0])) for key in CAPS if _meant(group, key)}
     if caps:
-        out.append(f"caps = {_table({key: str(value).lower() for key, value in caps.items()})}")
+        out.append(f"caps = {_table(caps)}")
     if group.limits:
         out.append(f"limits = {_table({task.short: str(most) for task, most in group.limits.items()})}")
     durations = {
@@ -114,8 +113,12 @@ def _group(group: Group) -> list[str]:
 
 def _meant(group: Group, key: str) -> bool:
     """Whether the cap is another than the default, and of a task that the group takes."""
-    default = next(f.default for f in fields(Caps) if f.name == CAPS[key])
-    return CAP_OF[key] in group.tasks and getattr(group.caps, CAPS[key]) != default
+    field, task = CAPS[key]
+    return task in group.tasks and getattr(group.caps, field) != getattr(Caps(), field)
+
+
+def _cap(value: int | float | bool) -> str:
+    return _quote(_exact(value)) if isinstance(value, float) else str(value).lower()
 
 
 def _table(values: Mapping[str, str]) -> str:

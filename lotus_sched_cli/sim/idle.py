@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.decisions import Why
 from lotus_sched_cli.core.needs import CACHE, P1_OUTPUT, UNSEALED
 from lotus_sched_cli.core.scheduler import Scheduler
@@ -20,6 +21,8 @@ from .things import Host, Waiting
 
 #: What must lie on a worker for those that fetch nothing.
 _THERE = {C1: P1_OUTPUT, FIN: CACHE, FUS: UNSEALED}
+#: What a worker may keep from running beside each other.
+_BESIDE = {P2: C2, C2: P2}
 #: What a worker would have to find room for, its own files aside.
 _BRINGS = {AP: UNSEALED, P1: P1_OUTPUT | UNSEALED, P2: P1_OUTPUT}
 
@@ -152,8 +155,12 @@ class Idle:
             held = len(host.held) - (sector.number in host.held)
             if held >= caps.precommit1_hold_max:
                 return False
+        if stage is P1 and now < host.p1_started + caps.precommit1_interval:
+            return False
+        if not caps.allow_p2_c2_parallel and stage in _BESIDE and host.carried.get(_BESIDE[stage]):
+            return False
         lies = sector.on(host)
-        if stage is P2 and caps.force_p2_from_local_p1 and P1_OUTPUT & ~lies:
+        if _bound_to(caps, stage) & ~lies:
             return False
         brings = P1_OUTPUT if stage is GET else _BRINGS.get(stage, 0) & ~lies
         if stage is C2 or not brings:
@@ -169,3 +176,11 @@ class Idle:
         final = task.spec.type is GET
         size = self._shelves.size(brings, final)
         return any(disk.available >= size for disk in host.disks.values() if disk.seals is not final)
+
+
+def _bound_to(caps: Caps, stage: TaskType) -> int:
+    """What must lie on a worker that is bound to its own."""
+    if stage is P1:
+        return UNSEALED if caps.force_p1_from_local_ap else 0
+    bound = caps.force_p2_from_local_p1 if stage is P2 else stage is C2 and caps.force_c2_from_local_p2
+    return P1_OUTPUT if bound else 0

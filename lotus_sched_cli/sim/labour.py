@@ -108,6 +108,7 @@ class Labour:
         job.fails = share > 0 and chance("failure", *draw) < share
         if stage is P1:
             hold(host, sector.number, "P1")
+            host.p1_started = self._clock.now
         return job, need
 
     def _lay(

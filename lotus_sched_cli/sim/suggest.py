@@ -173,7 +173,7 @@ def _within(farm: FarmSpec, group: Group) -> Group:
 
 def _told(farm: FarmSpec, old: Group, new: Group) -> GroupCaps:
     flags = []
-    for flag, name in CAPS.items():
+    for flag, (name, _) in CAPS.items():
         value = getattr(new.caps, name)
         if value != getattr(old.caps, name):
             flags.append(f"--{flag}={str(value).lower()}" if isinstance(value, bool) else f"--{flag} {value}")

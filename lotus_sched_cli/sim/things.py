@@ -64,7 +64,7 @@ class Host:
 
     __slots__ = (
         "card", "carried", "disks", "gpus", "group", "held", "id", "jobs", "memory", "number", "online",
-        "resting", "sectors", "session", "slots", "tasks",
+        "p1_started", "resting", "sectors", "session", "slots", "tasks",
     )  # fmt: skip
 
     def __init__(self, group: Group, number: int) -> None:
@@ -88,6 +88,7 @@ class Host:
         self.sectors: dict[int, Sector] = {}
         self.held: dict[int, set[object]] = {}
         self.resting: set[TaskType] = set()
+        self.p1_started = float("-inf")
 
     def _add(self, disk: Disk) -> None:
         self.disks[disk.id] = disk

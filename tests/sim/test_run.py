@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.sim import farmfile
@@ -99,3 +100,31 @@ def test_a_p1_that_fails_is_tried_again_until_it_succeeds() -> None:
     """)
     outcomes = Counter(span.outcome for span in trace.of(P1))
     assert outcomes["success"] == 10 and outcomes["failed"] > 0
+
+
+def test_the_operator_s_extras_hold_in_a_simulation_and_nobody_is_called_idle_for_them() -> None:
+    trace = run("""
+        wait_seed = "10m"
+        [[sectors]]
+        count = 8
+        [[workers]]
+        name = "w"
+        count = 2
+        gpus = 2
+        storage = "10TiB"
+        caps = { allowp2c2parallel = false, precommit1interval = "20m", forcep1fromlocalap = true, forcec2fromlocalp2 = true }
+    """)
+    assert len(trace.done) == 8 and trace.idle_total == 0
+    pieces = {span.sector: span.host for span in trace.of(TaskType.ADD_PIECE)}
+    assert all(pieces[span.sector] == span.host for span in trace.of(P1))
+    second = {span.sector: span.host for span in trace.of(P2)}
+    assert all(second[span.sector] == span.host for span in trace.of(C2))
+    for host in (0, 1):
+        starts = sorted(span.bound for span in trace.of(P1) if span.host == host)
+        assert all(later - sooner >= 1200 for sooner, later in pairwise(starts))
+        gpu = [span for span in trace.spans if span.host == host and span.stage in (P2, C2)]
+        for one in gpu:
+            assert not any(
+                other.stage is not one.stage and other.bound < one.end and one.bound < other.end
+                for other in gpu
+            )
