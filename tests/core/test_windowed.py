@@ -377,6 +377,29 @@ def test_in_2020_a_cpu_task_clears_the_flag_of_the_gpu() -> None:
     assert new.lack(c2, spec, "x").text == "GPU(s) in use"  # type: ignore[union-attr]
 
 
+def test_in_2020_a_gpu_task_takes_as_many_threads_with_a_gpu_as_without() -> None:
+    for assigner, threads in (("2020", 29), ("utilization", 6)):
+        farm = Windows(windowed(assigner))
+        farm.machine("w", [P2, AP], memory=4096 * GIB, cpus=32, gpus=1)
+        farm.ready()
+        farm.files(1, SEALED | CACHE, "w", by="w")
+        farm.queue(task(1, P2))
+        farm.queue(*(task(n, AP) for n in range(10, 50)))
+        assert farm.carried(P2)["w"] == 1
+        running_ap = sum(name.startswith("AP") for name in farm.started)
+        assert running_ap == 32 - threads
+
+
+def test_in_2020_no_worker_is_preferred_for_a_move() -> None:
+    farm = Windows(windowed("2020"))
+    farm.machine("has-it", [GET], store=True, used=100 * GIB)
+    farm.machine("emptier", [GET], store=True)
+    farm.ready()
+    farm.files(1, SEALED, "has-it")
+    farm.queue(task(1, GET, files=SEALED | CACHE))
+    assert farm.where["GET-1"] == "emptier"
+
+
 # -- B7: liveness ------------------------------------------------------------------------------------------------------
 
 

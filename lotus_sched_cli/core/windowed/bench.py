@@ -102,7 +102,7 @@ class Bench:
         if share is None:
             spec = self._spec
             demand = demand_of(spec.demands, kind, proof)
-            share = share_of((kind.value, proof), demand, spec, self._limit(kind, proof))
+            share = share_of((kind.value, proof), demand, spec, self._limit(kind, proof), self.modern)
             self._shares[kind, proof] = share
         return share
 
@@ -114,7 +114,7 @@ class Bench:
             spec = self._spec
             limit = self._limit(_FETCH if fetches else kind, proof)
             demand = demand_of(spec.demands, kind, proof)
-            share = share_of(prepare_key(fetches, proof), demand, spec, limit)
+            share = share_of(prepare_key(fetches, proof), demand, spec, limit, self.modern)
             self._prepare_shares[kind, proof, fetches] = share
         return share
 

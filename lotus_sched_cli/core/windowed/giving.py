@@ -31,6 +31,8 @@ class Pass:
         self._assigner = assigner
         self._now = now
         self._number = policy.number
+        # v0.8.1 knows no preferred workers.
+        self._prefers = policy.modern
         self._deferred: dict[str, Task] = {}
 
     def run(self, new: list[Task], fresh: list[Bench]) -> dict[str, Task]:
@@ -98,7 +100,7 @@ class Pass:
             line.asked = {e.bench.worker.id for e in entries}
             line.field = assigner.field(entries, line.kind, line.proof)
         own = self._own_entries(task, line) if task.specials else []
-        first = [e for e in own if preferred(task, e.bench.worker)]
+        first = [e for e in own if self._prefers and preferred(task, e.bench.worker)]
         if first:
             nowhere: list[Entry] = []
             found = assigner.field(nowhere, line.kind, line.proof).best(first)
@@ -143,7 +145,7 @@ class Pass:
                 continue
             entry = Entry(bench, share, _rank(bench, by_types))
             entries += [entry] * len(bench.asked)
-        if line.needs.selector is Selector.MOVE:
+        if self._prefers and line.needs.selector is Selector.MOVE:
             first = [e for e in entries if preferred(line.probe, e.bench.worker)]
             entries = first or entries
         return entries
@@ -151,7 +153,7 @@ class Pass:
     def _own_entries(self, task: Task, line: Line) -> list[Entry]:
         """The same of workers that take it only because they have some of its files; or that are preferred for it."""
         entries: list[Entry] = []
-        move = line.needs.selector is Selector.MOVE
+        move = self._prefers and line.needs.selector is Selector.MOVE
         for worker in task.specials:
             if worker.id in line.asked and not (move and preferred(task, worker)):
                 continue

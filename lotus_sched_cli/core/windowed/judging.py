@@ -33,7 +33,7 @@ def judge(policy: Windowed, task: Task, worker: Worker, now: float) -> Refusal |
     if not bench.asked:
         waiting = sum(len(w.todo) for w in bench.windows)
         return Refusal(Why.WINDOWS, {"windows": len(bench.windows), "waiting": waiting})
-    if task.needs.selector is Selector.MOVE and not preferred(task, worker):
+    if policy.modern and task.needs.selector is Selector.MOVE and not preferred(task, worker):
         others = (b for b in policy.open.values() if preferred(task, b.worker))
         if any(judge_without_caps(task, b.worker, now, policy.local) is None for b in others):
             return Refusal(Why.NOT_PREFERRED)

@@ -39,8 +39,8 @@ class Windowed:
         self.benches: dict[str, Bench] = {}
         self.lines: dict[tuple[Any, ...], Line] = {}
         self.number = 0
-        self._modern = farm.settings.assigner != "2020"
-        self.empty: Usage = Usage() if self._modern else Usage2020()
+        self.modern = farm.settings.assigner != "2020"
+        self.empty: Usage = Usage() if self.modern else Usage2020()
         self._make = ASSIGNERS[farm.settings.assigner]
         self._lots = Lots()
         self.local = farm.settings.disallow_remote_finalize
@@ -136,7 +136,7 @@ class Windowed:
     def bench_of(self, worker: Worker) -> Bench:
         bench = self.benches.get(worker.id)
         if bench is None or bench.worker is not worker:
-            bench = self.benches[worker.id] = Bench(worker, self._modern)
+            bench = self.benches[worker.id] = Bench(worker, self.modern)
             for line in self.lines.values():
                 line.admit(bench)
             self.touch(bench)
@@ -226,7 +226,7 @@ class Windowed:
         if bench.enabled:
             for task, window in bench.compact():
                 self.in_window[task.spec.id] = window
-            if self._modern and not bench.prepared():
+            if self.modern and not bench.prepared():
                 self._start(bench, now, bound, ready_only=True)
             self._start(bench, now, bound, ready_only=False)
             self._ask(bench)

@@ -31,13 +31,14 @@ class Share:
     limit: int
 
 
-def share_of(key: CountKey, demand: Demand, spec: WorkerSpec, limit: int) -> Share:
+def share_of(key: CountKey, demand: Demand, spec: WorkerSpec, limit: int, modern: bool = True) -> Share:
+    """``modern`` False: in v0.8.1 a GPU task takes as many threads with a GPU as without."""
     return Share(
         key,
         demand.min_memory,
         demand.max_memory,
         demand.base_min_memory,
-        demand.threads(spec.cpus, spec.gpus),
+        demand.threads(spec.cpus, spec.gpus if modern else 0),
         demand.gpu_utilization,
         limit,
     )
