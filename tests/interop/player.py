@@ -88,6 +88,13 @@ class Player:
                 found += await task
         return found
 
+    async def say(self, method: str, headers: dict[str, str], *params: object) -> None:
+        """A call of the test's own."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": f"Filecoin.{method}", "params": params}
+        async with self._http.post(self._url + "/rpc/v0", json=body, headers=headers) as answer:
+            told = await answer.json()
+        assert told.get("error") is None, told
+
     async def ask(self, e: Exchange) -> Heard:
         assert e.body is not None
         body = self._mapping.ours(e.body)

@@ -34,7 +34,7 @@ from lotus_sched_cli.miner.records import LogRow
 from lotus_sched_cli.miner.store import Store
 
 from .mapping import Mapping
-from .recording import Exchange, before, exchanges, folder, timeline
+from .recording import ADDRESSES, Exchange, before, exchanges, folder, timeline
 from .standin import StandInWorker
 
 #: The recorded miner's own paths: folder below /mnt, file in the recordings.
@@ -170,20 +170,22 @@ class Stage:
                     case _:
                         await self.lay(e)
             elif e.method in ("Shutdown", "StorageDetachAll"):
-                gone = self.workers[e.to].url
-                connected = {k: url for k, url in connected.items() if url != gone}
+                gone = ADDRESSES[e.to]
+                connected = {k: url for k, url in connected.items() if gone not in k}
         for url in connected.values():
             if url in {w.url for w in self.workers.values()}:
                 await self.miner.workers.connect(url)
 
 
 @asynccontextmanager
-async def staged(scenario: str, tmp: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    """Our miner, ready for the first exchange of a scenario."""
+async def staged(
+    scenario: str, tmp: Path, patch: pytest.MonkeyPatch, without: str = ""
+) -> AsyncIterator[Stage]:
+    """Our miner, ready for the first exchange of a scenario; ``without``: the worker that no stand-in plays."""
     repo = await _repo(tmp, scenario)
     stage = Stage(repo, Mapping(Repo(repo, "miner").secret(), tmp / "mnt"), patch)
     try:
-        for name in ("worker-1", "worker-2"):
+        for name in {"worker-1", "worker-2"} - {without}:
             stage.workers[name] = StandInWorker(name, stage.mapping, exchanges(scenario)[0].t)
             await stage.workers[name].start()
         await stage.start()
