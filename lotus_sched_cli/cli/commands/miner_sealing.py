@@ -63,7 +63,10 @@ def waiting(api: Api) -> list[dict[str, Any]]:
 def workers(ctx: typer.Context) -> None:
     from lotus_sched_cli.cli.views.workers import workers_view
 
-    show(ctx, workers_view(miner_api(ctx).call("WorkerStats")))
+    api = miner_api(ctx)
+    stats = api.call("WorkerStats")
+    ours = any("Sched" in entry for entry in stats.values())
+    show(ctx, workers_view(stats, absent=(api.call_or_none("WorkersAbsent") or ()) if ours else ()))
 
 
 @app.command("sched-diag", cls=ReadCommand, help="show what the scheduler holds, as JSON")

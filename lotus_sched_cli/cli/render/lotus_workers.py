@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from lotus_sched_cli.cli.views.workers import Rest, Sched, Worker, Workers
+from lotus_sched_cli.cli.views.workers import Absent, Rest, Sched, Worker, Workers
 from lotus_sched_cli.lotus.units import go_age, size_str
 
 from .spans import Doc, Span, load_bar
@@ -14,7 +14,22 @@ def workers(view: Workers) -> list[Span]:
     doc = Doc()
     for worker in view.rows:
         worker_block(doc, worker)
+    for gone in view.absent:
+        absent_line(doc, gone)
     return doc.spans
+
+
+def absent_line(doc: Doc, gone: Absent) -> None:
+    """Ours; without the words that runbooks count."""
+    seen = "" if gone.last_seen is None else f", last heartbeat {ago(gone.last_seen)}"
+    doc.line(
+        f"Absent: {gone.hostname} ({gone.session[:8]}, number {gone.number}){seen}, carries {counts(gone.carried)}",
+        "red",
+    )
+
+
+def ago(at: float) -> str:
+    return f"{go_age(max(0.0, time.time() - at))} ago"
 
 
 def worker_block(doc: Doc, w: Worker) -> None:
@@ -85,7 +100,7 @@ def sched_lines(doc: Doc, w: Worker, s: Sched) -> None:
     if w.overcommitted:
         doc.add(" | ").add(f"Over-committed: {', '.join(w.overcommitted)}", "yellow")
     if not w.enabled and s.last_seen is not None:
-        doc.add(" | ").add(f"Last heartbeat: {go_age(max(0.0, time.time() - s.last_seen))} ago", "red")
+        doc.add(" | ").add(f"Last heartbeat: {ago(s.last_seen)}", "red")
     if s.drain:
         doc.add(" | ").add("Drained of new sectors" if s.drain == "sectors" else "Drained", "yellow")
     for rest in s.rests:

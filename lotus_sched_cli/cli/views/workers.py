@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,13 +93,41 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
+class Absent:
+    """A worker that has not registered since the miner started; ``last_seen`` in unix seconds, ``carried`` as in Sched."""
+
+    session: str
+    hostname: str
+    number: int
+    last_seen: float | None
+    carried: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Workers:
     """All workers in the order in which they are shown: by session, as text."""
 
     rows: tuple[Worker, ...]
+    absent: tuple[Absent, ...] = ()
 
 
-def workers_view(stats: Mapping[str, Mapping[str, Any]], *, post: bool = False) -> Workers:
+def absent_row(entry: Mapping[str, Any]) -> Absent:
+    """Our miner's word about a worker of an earlier run (``WorkersAbsent``)."""
+    return Absent(
+        entry["Session"],
+        entry["Name"],
+        entry["Number"],
+        unix(entry.get("LastSeen")),
+        by_type(entry.get("Carried") or {}),
+    )
+
+
+def workers_view(
+    stats: Mapping[str, Mapping[str, Any]],
+    *,
+    post: bool = False,
+    absent: Iterable[Mapping[str, Any]] = (),
+) -> Workers:
     """Rows of ``WorkerStats``. ``post``: the workers of window and winning PoSt instead of the sealing ones.
 
     The first of a worker's tasks decides; one that did not tell its tasks belongs to both (as in Lotus).
@@ -109,7 +137,7 @@ def workers_view(stats: Mapping[str, Mapping[str, Any]], *, post: bool = False) 
         for session in sorted(stats)
         if is_wanted(stats[session].get("Tasks") or (), post)
     ]
-    return Workers(tuple(chosen))
+    return Workers(tuple(chosen), tuple(absent_row(entry) for entry in absent))
 
 
 def is_wanted(tasks: Any, post: bool) -> bool:
