@@ -26,8 +26,8 @@ from lotus_sched_cli.core.events import (
     TaskQueued,
     TaskRunning,
     TaskSpec,
-    WorkerOnline,
     WorkerJoined,
+    WorkerOnline,
     WorkerSpec,
 )
 from lotus_sched_cli.core.scheduler import Scheduler

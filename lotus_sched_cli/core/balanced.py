@@ -355,7 +355,7 @@ class Balanced:
         for pool in task.pools:
             lost += pool.others(chosen)
         if lost:
-            reasons["rivals"] = tuple(lost)
+            reasons["rivals"] = tuple({rival.worker_id: rival for rival in lost}.values())
         return chosen, laid, reasons
 
     def stuck(self, task: Task) -> bool:

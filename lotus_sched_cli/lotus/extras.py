@@ -43,6 +43,8 @@ METHODS: Final[dict[str, frozenset[str]]] = {
             "SealingCapsReset",
             "SealingCapsSet",
             "SealingDrain",
+            "SealingEndRest",
+            "SealingExplain",
             "SealingForget",
             "SealingLoad",
             "SealingQueue",

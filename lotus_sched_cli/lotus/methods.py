@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from . import extras
+from .explained import ExplainedTask
 from .extras import (
     CapRow,
     ChainFacts,
@@ -275,6 +276,10 @@ _MINER_OURS: Final = (
     # paths whose files are being declared now, for the progress of a ``storage attach``
     _m("StorageOpening", "read", (), list[OpeningPath], "[]OpeningPath"),
     _m("ConfigReload", "admin", (), ConfigChanges, "ConfigChanges"),
+    # a worker, a task type (empty for all): lets it take again what it rests from
+    _m("SealingEndRest", "admin", (_STR, _STR), list[str], "[]string"),
+    # a sector's number, or a task's id
+    _m("SealingExplain", "admin", (_STR,), list[ExplainedTask], "[]ExplainedTask"),
     _m("SealingQueue", "admin", (), list[QueuedJob], "[]QueuedJob"),
     # the live farm with its measured durations, for the simulator
     _m("SealingRecord", "admin", (), FarmRecord, "FarmRecord"),

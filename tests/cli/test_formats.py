@@ -14,19 +14,22 @@ from typing import Any, get_args, get_origin
 
 import pytest
 
+from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.render import data
 from lotus_sched_cli.cli.render.fields import columns, row_class_of
 from lotus_sched_cli.cli.render.lotus import DOCUMENTS
 from lotus_sched_cli.cli.views.batches import Batch
+from lotus_sched_cli.cli.views.explain import TaskWhy
 from lotus_sched_cli.cli.views.files import SectorLocks, StoredFile
 from lotus_sched_cli.cli.views.info import MinerInfo, WorkerSelf
 from lotus_sched_cli.cli.views.jobs import Job
 from lotus_sched_cli.cli.views.logs import AlertRow, LogName
 from lotus_sched_cli.cli.views.numbers import Numbers, Reservation
 from lotus_sched_cli.cli.views.refs import Ref
+from lotus_sched_cli.cli.views.sched import SchedTable
 from lotus_sched_cli.cli.views.sectors import SectorRow, SectorStatus
 from lotus_sched_cli.cli.views.storage import Asked, Found, StoragePath, storage_view
-from lotus_sched_cli.cli.views.text import Batched, Line, Pending, Pledged, Variable, Versions
+from lotus_sched_cli.cli.views.text import Batched, Diagnosis, Line, Pending, Pledged, Variable, Versions
 from lotus_sched_cli.cli.views.workers import Worker, workers_view
 
 from .conftest import WORKER_A, FakeApi, Run, job, stats
@@ -37,6 +40,8 @@ PAGE = Path(__file__).parents[2] / "docs/formats.md"
 DOCUMENTED: dict[str, type] = {
     "sealing jobs": Job,
     "sealing workers, proving workers": Worker,
+    "sealing explain": TaskWhy,
+    "sealing sched-diag": SchedTable,
     "sectors list": SectorRow,
     "sectors status": SectorStatus,
     "sectors pledge": Pledged,
@@ -186,7 +191,6 @@ def test_what_is_no_table_is_one_object_and_remarks_stay_out(api: FakeApi, miner
     api.answers |= {
         "PledgeSector": {"Miner": 1000, "Number": 12},
         "WaitQuiet": None,
-        "SealingSchedDiag": {"b": 1},
     }
     api.answers["SectorsStatus"] = lambda n, c: {"State": "Packing"}
     assert json.loads(miner("sectors", "pledge", "--format", "json").out) == {
@@ -194,8 +198,6 @@ def test_what_is_no_table_is_one_object_and_remarks_stay_out(api: FakeApi, miner
         "state": "Packing",
     }
     assert miner("sectors", "pledge", "--format", "csv").out == "number,state\n12,Packing\n"
-    assert json.loads(miner("sealing", "sched-diag", "--format", "json").out) == {"b": 1}
-    assert miner("sealing", "sched-diag", "--format", "csv").error.startswith("this is no table")
     done = worker("wait-quiet", "--format", "json")
     assert done.out == "" and done.err.startswith("DEPRECATED")
 
@@ -216,3 +218,10 @@ def test_a_path_without_an_answer_has_empty_cells() -> None:
 def test_a_view_of_all_workers_is_what_json_says() -> None:
     view = workers_view({WORKER_A: stats(sched=SCHED)})
     assert json.loads(data.render(view, "json"))[0]["sched"]["preparing"] == {"PC2": 1}
+
+
+def test_what_the_miner_told_is_json_as_it_stands_and_no_csv() -> None:
+    assert json.loads(data.render(Diagnosis({"b": 1}), "json")) == {"b": 1}
+    assert data.render(Diagnosis({"b": [1, 2]}), "jsonl") == '{"b": [1, 2]}\n'
+    with pytest.raises(CliError, match="this is no table: it cannot be CSV; use --format json"):
+        data.render(Diagnosis({}), "csv")

@@ -14,16 +14,24 @@ from lotus_sched_cli.cli.connect import Api, NoSuchMethod, miner_api
 from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument, flag
 from lotus_sched_cli.cli.render import show
+from lotus_sched_cli.cli.state import Globals
 
 from .assign import assign
 from .drain import drain, undrain
 from .forget import forget
 from .miner_caps import app as caps_app
+from .miner_explain import end_rest, explain, table
 from .miner_record import HELP as RECORD_HELP
 from .miner_record import record
 
 app = typer.Typer(cls=GoGroup, help="running jobs, workers and the scheduler", add_completion=False)
 app.add_typer(caps_app, name="caps")
+app.command(
+    "explain", cls=ReadCommand, help="say why a sector's tasks, or one task, wait or stand where they stand"
+)(explain)
+app.command("end-rest", cls=GoCommand, help="let a worker take again what it rests from after failures")(
+    end_rest
+)
 app.command("assign", cls=GoCommand, help="give a waiting task ('jobs --queued') to a worker by hand")(assign)
 app.command("forget", cls=GoCommand, help="forget a worker that is gone for good")(forget)
 app.command("drain", cls=GoCommand, help="let a worker take no more work, and wait until it is empty")(drain)
@@ -63,20 +71,23 @@ def waiting(api: Api) -> list[dict[str, Any]]:
 def workers(ctx: typer.Context) -> None:
     from lotus_sched_cli.cli.views.workers import workers_view
 
-    api = miner_api(ctx)
-    stats = api.call("WorkerStats")
-    ours = any("Sched" in entry for entry in stats.values())
-    show(ctx, workers_view(stats, absent=(api.call_or_none("WorkersAbsent") or ()) if ours else ()))
+    show(ctx, workers_view(miner_api(ctx).call("WorkerStats")))
 
 
-@app.command("sched-diag", cls=ReadCommand, help="show what the scheduler holds, as JSON")
+@app.command(
+    "sched-diag", cls=ReadCommand, help="show queue, workers and refusals; in a pipe JSON as Lotus has it"
+)
 def sched_diag(
     ctx: typer.Context,
     force_sched: Annotated[bool, flag("--force-sched", help="let it schedule first")] = False,
 ) -> None:
+    options, api = Globals.of(ctx), miner_api(ctx)
+    if options.format_name() or options.layout_name() == "rich":
+        show(ctx, table(api, waiting(api)))
+        return
     from lotus_sched_cli.cli.views.text import Diagnosis
 
-    show(ctx, Diagnosis(miner_api(ctx).call("SealingSchedDiag", force_sched)))
+    show(ctx, Diagnosis(api.call("SealingSchedDiag", force_sched)))
 
 
 @app.command("abort", cls=GoCommand, help="end a running job, or take a waiting task out of the queue")

@@ -28,6 +28,8 @@ DOCUMENTS: Final = {
     "Lines": "lotus_text:lines",
     "Pledged": "lotus_text:pledged",
     "Diagnosis": "lotus_text:diagnosis",
+    "Explanation": "lotus_explain:explanation",
+    "SchedTable": "lotus_sched:sched_table",
     "Variables": "lotus_text:variables",
     "Versions": "lotus_text:versions",
     "LogNames": "lotus_logs:log_names",

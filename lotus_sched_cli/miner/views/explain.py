@@ -1,0 +1,109 @@
+"""Why tasks wait, or stand where they stand (``SealingExplain``)."""
+
+from __future__ import annotations
+
+import datetime
+
+from lotus_sched_cli.core.explain import Against, Explained
+from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.lotus import units
+from lotus_sched_cli.lotus.explained import ExplainedRival, ExplainedTask, ExplainedWorker
+from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.miner.context import Miner
+
+
+def explain(miner: Miner, what: str) -> list[ExplainedTask]:
+    """``what`` is a sector's number or name (``s-t01000-15``), or a task's id or the beginning of one.
+
+    Raises RpcError where nothing waits or runs for it.
+    """
+    scheduler, now = miner.dispatch.scheduler, miner.clock()
+    number = _sector_number(what)
+    if number is None:
+        ids = [_task_named(miner, what)]
+    else:
+        ids = scheduler.tasks_of(SectorId(miner.facts.actor, number))
+        if not ids:
+            raise RpcError(
+                1,
+                f"no task of sector {number} waits or runs; 'sectors status --log {number}' tells where it is",
+            )
+    told = []
+    for task_id in ids:
+        try:
+            told.append(_task(miner, scheduler.explained(task_id, now, _clock)))
+        except KeyError:
+            raise RpcError(1, f'no task "{what}"; see sealing jobs --queued, or name its sector') from None
+    return told
+
+
+def _sector_number(what: str) -> int | None:
+    """A number alone may also begin a task's id; sectors are asked for far more often."""
+    text = what.rpartition("-")[2] if what.startswith("s-t0") else what
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+def _task_named(miner: Miner, what: str) -> str:
+    flights = miner.dispatch.desk.flights
+    found = [task_id for task_id in flights if what and task_id.startswith(what.lower())]
+    if len(found) > 1 and what.lower() not in found:
+        raise RpcError(1, f"{what}: {len(found)} tasks have ids that begin so; give more of the id")
+    return found[0] if len(found) == 1 else what.lower()
+
+
+def _clock(at: float) -> str:
+    """Local time as the log has it, to the second."""
+    return datetime.datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _task(miner: Miner, told: Explained) -> ExplainedTask:
+    spec = told.task
+    session, name = _names(miner, told.worker_id)
+    return ExplainedTask(
+        TaskID=spec.id,
+        Miner=spec.sector.miner,
+        Sector=spec.sector.number,
+        Task=spec.type.value,
+        State=told.state,
+        Policy=told.policy,
+        Priority=spec.priority,
+        Queued=units.go_time(told.queued_at),
+        NotBefore=units.go_time(told.not_before) if told.not_before > miner.clock() else "",
+        Ahead=told.ahead,
+        Attempts=told.attempts,
+        FailedOn=_names(miner, told.failed_on)[1],
+        LastError=told.last_error,
+        Workers=[_worker(miner, one) for one in told.workers] if told.state == "queued" else None,
+        WorkerID=told.worker_id or "",
+        Session=session,
+        Worker=name,
+        Placed=units.go_time(told.placed_at) if told.placed_at is not None else "",
+        Reasons=dict(told.reasons),
+        Rivals=[
+            ExplainedRival(r.worker_id, *_names(miner, r.worker_id), r.carried, r.crowd, r.free_slots)
+            for r in told.rivals
+        ]
+        or None,
+    )
+
+
+def _worker(miner: Miner, one: Against) -> ExplainedWorker:
+    session, name = _names(miner, one.worker_id)
+    if one.refusal is None:
+        return ExplainedWorker(one.worker_id, session, name, Change=one.change)
+    refusal = one.refusal
+    figures = dict(refusal.figures)
+    return ExplainedWorker(
+        one.worker_id, session, name, refusal.why.value, figures, _worded(refusal.text, figures), one.change
+    )
+
+
+def _worded(text: str, figures: dict[str, object]) -> str:
+    """The log's text with its times worded for people."""
+    until = figures.get("until")
+    return text.replace(str(until), _clock(until)) if isinstance(until, float) else text
+
+
+def _names(miner: Miner, worker_id: str | None) -> tuple[str, str]:
+    worker = miner.workers.by_id.get(worker_id or "")
+    return (worker.session, worker.name) if worker is not None else ("", worker_id or "")
