@@ -30,6 +30,12 @@ GROUPS: dict[str, tuple[str, dict[str, Lazy]]] = {
             "pledge": sector(
                 "pledge", "make a new sector without deals (committed capacity)", "miner_sectors"
             ),
+            "mypledge": sector(
+                "mypledge", "pledge into every free AP slot; may run every minute", "miner_sectors"
+            ),
+            "mypledgeonce": sector(
+                "mypledgeonce", "pledge one sector for each worker with a free AP slot", "miner_sectors"
+            ),
             "numbers": Lazy("commands.groups:numbers", "sector numbers: which are taken, reserved, free"),
             "terminate": sector("terminate", "give a sector up, on the chain too", hidden=True),
             "remove": sector("remove", "forget a sector and delete its files"),
