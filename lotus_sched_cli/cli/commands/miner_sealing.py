@@ -26,17 +26,6 @@ from .miner_record import record
 
 app = typer.Typer(cls=GoGroup, help="running jobs, workers and the scheduler", add_completion=False)
 app.add_typer(caps_app, name="caps")
-app.command(
-    "explain", cls=ReadCommand, help="say why a sector's tasks, or one task, wait or stand where they stand"
-)(explain)
-app.command("end-rest", cls=GoCommand, help="let a worker take again what it rests from after failures")(
-    end_rest
-)
-app.command("assign", cls=GoCommand, help="give a waiting task ('jobs --queued') to a worker by hand")(assign)
-app.command("forget", cls=GoCommand, help="forget a worker that is gone for good")(forget)
-app.command("drain", cls=GoCommand, help="let a worker take no more work, and wait until it is empty")(drain)
-app.command("undrain", cls=GoCommand, help="let a drained worker work again")(undrain)
-app.command("record", cls=GoCommand, help=RECORD_HELP)(record)
 
 
 @app.command("jobs", cls=ReadCommand, help="list running jobs")
@@ -71,7 +60,10 @@ def waiting(api: Api) -> list[dict[str, Any]]:
 def workers(ctx: typer.Context) -> None:
     from lotus_sched_cli.cli.views.workers import workers_view
 
-    show(ctx, workers_view(miner_api(ctx).call("WorkerStats")))
+    api = miner_api(ctx)
+    stats = api.call("WorkerStats")
+    ours = any("Sched" in entry for entry in stats.values())
+    show(ctx, workers_view(stats, absent=(api.call_or_none("WorkersAbsent") or ()) if ours else ()))
 
 
 @app.command(
@@ -173,3 +165,16 @@ def remove_request(api: Api, task_id: str) -> None:
             "see 'lotus-miner sealing jobs --queued'",
         )
     api.call("SealingRemoveRequest", whole)
+
+
+app.command(
+    "explain", cls=ReadCommand, help="say why a sector's tasks, or one task, wait or stand where they stand"
+)(explain)
+app.command("end-rest", cls=GoCommand, help="let a worker take again what it rests from after failures")(
+    end_rest
+)
+app.command("record", cls=GoCommand, help=RECORD_HELP)(record)
+app.command("assign", cls=GoCommand, help="give a waiting task ('jobs --queued') to a worker by hand")(assign)
+app.command("forget", cls=GoCommand, help="forget a worker that is gone for good")(forget)
+app.command("drain", cls=GoCommand, help="let a worker take no more work, and wait until it is empty")(drain)
+app.command("undrain", cls=GoCommand, help="let a drained worker work again")(undrain)
