@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from heapq import heappop
 
 from . import by_hand, invariants, ledger
@@ -185,9 +186,15 @@ class Scheduler:
             self._stories.over(task_id)
 
     def _change(self, settings: Settings) -> None:
-        """New settings: the waiting tasks are planned anew, what is bound stays."""
-        farm = self._farm
+        """New settings: the waiting tasks are planned anew, what is bound stays.
+
+        A policy that is the same goes on: the windowed one would else take all windows back for a change of a delay.
+        """
+        farm, before = self._farm, self._farm.settings
         farm.settings = checked(settings)
+        first, most = settings.retry_delay, settings.retry_delay_max
+        if replace(before, retry_delay=first, retry_delay_max=most) == settings:
+            return
         waiting = [task for task in farm.tasks.values() if task.waiting]
         for task in waiting:
             farm.policy.task_removed(task)

@@ -100,6 +100,23 @@ def test_what_the_balanced_policy_has_bound_fills_the_windowed_ledgers() -> None
     assert "PC1-2" in farm.started
 
 
+def test_another_delay_takes_no_window_back() -> None:
+    farm = Windows()
+    farm.machine("w", [P1])
+    farm.ready()
+    for n in range(8):
+        farm.files(n, UNSEALED, "w", by="w")
+    farm.queue(*(task(n, P1) for n in range(8)))
+    before = farm.assigned()
+    assert len(before) == 4
+    farm.tell(SettingsChanged(windowed(retry_delay=5.0)))
+    assert farm.assigned() == before
+    farm.tell(SettingsChanged(windowed("spread", retry_delay=5.0)))
+    assert farm.assigned() == {}, "another assigner plans anew"
+    farm.wait(3)
+    assert len(farm.assigned()) == 4
+
+
 class SwitchMachine(RuleBasedStateMachine):
     """Each rule is one batch. ``carried`` is what the workers were given, by their own account."""
 
