@@ -19,7 +19,7 @@ from lotus_sched_cli.core.tasks import FileType
 from .farm import C2, P1, P2, FarmSpec, Group
 from .farmfile import CAPS
 from .quantities import bytes_text
-from .run import simulate
+from .run import Progress, simulate
 
 #: A gain below this share is none: it would be luck of the draw.
 GAIN: Final = 0.002
@@ -51,12 +51,14 @@ class Suggestion:
     limits: tuple[str, ...] = ()
 
 
-def suggest(farm: FarmSpec, tried: Tried | None = None, most: int = MOST) -> Suggestion:
+def suggest(
+    farm: FarmSpec, tried: Tried | None = None, progress: Progress | None = None, most: int = MOST
+) -> Suggestion:
     """Search from the farm's own caps on. Caps beyond a machine's memory or disk are taken back first."""
     start = replace(farm, groups=tuple(_within(farm, group) for group in farm.groups))
-    search = _Search(tried, most)
-    before = per_day(farm)
-    best, score = search.climb(start, before if start == farm else per_day(start))
+    search = _Search(tried, progress, most)
+    before = per_day(farm, progress)
+    best, score = search.climb(start, before if start == farm else per_day(start, progress))
     groups = tuple(_told(farm, old, new) for old, new in zip(farm.groups, best.groups, strict=True))
     limits = []
     if start != farm:
@@ -66,15 +68,16 @@ def suggest(farm: FarmSpec, tried: Tried | None = None, most: int = MOST) -> Sug
     return Suggestion(farm.name, before, score, search.number, groups, tuple(limits))
 
 
-def per_day(farm: FarmSpec) -> float:
+def per_day(farm: FarmSpec, progress: Progress | None = None) -> float:
     """Sectors sealed per day; 0 for a farm that comes to a standstill."""
-    trace = simulate(farm, "balanced")
+    trace = simulate(farm, "balanced", progress)
     return 0.0 if trace.stuck or not trace.end else len(trace.done) * 86400.0 / trace.end
 
 
 class _Search:
-    def __init__(self, tried: Tried | None, most: int) -> None:
+    def __init__(self, tried: Tried | None, progress: Progress | None, most: int) -> None:
         self._tried = tried
+        self._progress = progress
         self._most = most
         self._known: dict[tuple[Caps, ...], float] = {}
         self.number = 0
@@ -98,7 +101,7 @@ class _Search:
             if self.number >= self._most:
                 return None
             self.number += 1
-            self._known[key] = per_day(farm)
+            self._known[key] = per_day(farm, self._progress)
             if self._tried is not None:
                 self._tried(self.number, max(self._known.values()))
         return self._known[key]

@@ -72,6 +72,8 @@ def sim(
         return
     for name in plot or ():
         check_plot(name)
+    if json_ not in ("", "-"):
+        check_folder("--json", json_)
     if suggest:
         search(ctx, spec, json_)
         return
@@ -120,7 +122,7 @@ def search(ctx: typer.Context, spec: FarmSpec, json_: str) -> None:
 
     shown = ProgressLine(f"{spec.name}, searching caps")
     try:
-        view = Suggested(suggest(spec, shown.tried))
+        view = Suggested(suggest(spec, shown.tried, shown))
     finally:
         shown.end()
     if json_:
@@ -135,13 +137,18 @@ def check_plot(name: str) -> None:
 
     if Path(name).suffix.lower() not in (".png", ".svg"):
         raise CliError(f"--plot {name}: unknown kind of picture", "end its name with .png or .svg")
-    if not Path(name).expanduser().absolute().parent.is_dir():
-        raise CliError(f"--plot {name}: there is no such folder", "make it first, or name another")
+    check_folder("--plot", name)
     if find_spec("matplotlib") is None:
         raise CliError(
             "matplotlib is not installed",
             "plots need it: pip install 'lotus-sched-cli[plots]', or leave --plot out",
         )
+
+
+def check_folder(flag_: str, name: str) -> None:
+    """Raises CliError if the file could not be written there."""
+    if not Path(name).expanduser().absolute().parent.is_dir():
+        raise CliError(f"{flag_} {name}: there is no such folder", "make it first, or name another")
 
 
 def draw(traces: list[Trace], name: str) -> None:
