@@ -33,6 +33,7 @@ ADVICE: Final[dict[Why, Advice]] = {
         (
             "Read the last error in `lotus-miner sealing workers`, and the worker's log around it.",
             "Mend the cause: the trial that succeeds ends the rest, one that fails doubles it.",
+            "Once it is mended: `lotus-miner sealing end-rest WORKER` ends it at once.",
         ),
     ),
     Why.TASK_TYPE: Advice(
