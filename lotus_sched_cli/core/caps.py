@@ -13,7 +13,7 @@ class Caps:
 
     The extras: ``force_…`` bind a step to the worker whose paths hold the step before; with ``allow_p2_c2_parallel``
     False a P2 and a C2 never run there at once; ``precommit1_interval`` is the least time between two P1 starts, in
-    seconds; ``precommit2_prefetch`` the most P2 whose files are fetched ahead; ``task_max`` caps other task types.
+    seconds; ``task_max`` caps other task types.
     """
 
     precommit1_max: int = 7
@@ -25,7 +25,6 @@ class Caps:
     force_c2_from_local_p2: bool = False
     allow_p2_c2_parallel: bool = True
     precommit1_interval: float = 0.0
-    precommit2_prefetch: int = 0
     task_max: tuple[tuple[TaskType, int], ...] = ()
 
     def of(self, kind: Kind) -> int:
