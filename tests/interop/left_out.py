@@ -33,7 +33,7 @@ def why(e: Exchange) -> str | None:
     if _mispaired(e):
         return "the recording pairs it with its neighbour's answer"
     if e.to != "miner":
-        return None
+        return _worker(e)
     for start, reason in _PATHS.items():
         if e.path.startswith(start) and e.status != 400:
             return reason
@@ -48,3 +48,22 @@ def _mispaired(e: Exchange) -> bool:
     if e.path.startswith("/remote/") and e.status == 200:
         return (e.verb == "DELETE" and kind is not None) or (e.verb == "GET" and kind is None)
     return False
+
+
+#: Worker methods that no sealer of ours does.
+UNSEALED = frozenset(
+    {
+        "GenerateWindowPoSt", "GenerateWinningPoSt", "ReplicaUpdate", "ProveReplicaUpdate1", "ProveReplicaUpdate2",
+        "FinalizeReplicaUpdate", "GenerateSectorKeyFromData", "DownloadSectorData",
+    }
+)  # fmt: skip
+
+
+def _worker(e: Exchange) -> str | None:
+    if e.method in UNSEALED:
+        return "no sealer of ours does it; our worker does not offer it and refuses it"
+    if e.path.startswith("/remote/vanilla/"):
+        return "needs the vanilla proofs of a real sector"
+    if e.status == 401 and e.sender == "miner":
+        return "the recorded worker could not ask its miner, who was away, about the token"
+    return None

@@ -14,7 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from .compare import fits, same, told
+from .compare import fits, same
+from .compare import told as told_by_lotus
 from .mapping import Mapping
 from .recording import Exchange
 
@@ -163,6 +164,11 @@ def differences(e: Exchange, heard: Heard) -> Iterator[str]:
         yield from _headers(e, heard)
     if e.method and (e.status == 200 or e.error):
         yield from _rpc(e, heard)
+    elif e.path.startswith("/remote/stat/") and e.status == 200:
+        # free space is the machine's
+        ours, theirs = json.loads(heard.body), json.loads(e.answer or b"null")
+        if {k: type(v) for k, v in ours.items()} != {k: type(v) for k, v in theirs.items()}:
+            yield f"{ours}, Lotus has {theirs}"
     elif e.answer is not None and _text(e) and heard.body != e.answer:
         yield from _bodies(heard.body, e.answer)
 
@@ -197,7 +203,11 @@ def _rpc(e: Exchange, heard: Heard) -> Iterator[str]:
     if ours["id"] != theirs["id"] or type(ours["id"]) is not type(theirs["id"]):
         yield f"id {ours['id']!r}, Lotus has {theirs['id']!r}"
     if e.error is not None:
-        yield from same(ours["error"], e.error, "error")
+        told = dict(ours["error"])
+        if str(told["message"]).startswith(f"{e.error['message']}; "):
+            # Lotus's text, and then what to do
+            told["message"] = e.error["message"]
+        yield from same(told, e.error, "error")
     elif "result" in theirs:
         result, recorded = ours["result"], theirs["result"]
         if e.method in FOLLOWS:
@@ -207,7 +217,7 @@ def _rpc(e: Exchange, heard: Heard) -> Iterator[str]:
         elif recorded is None and e.method not in ("SectorsListInStates",):
             yield from same(result, None)
         else:
-            yield from fits(result, told(e.to, e.method))
+            yield from fits(result, told_by_lotus(e.to, e.method))
 
 
 def _sorted(value: Any) -> Any:

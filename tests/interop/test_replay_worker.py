@@ -25,6 +25,7 @@ from .stage import Stage, staged
 
 pytestmark = [pytest.mark.captures, pytest.mark.slow]
 
+STORE2 = "79f2023f-6cf9-491a-a539-d0c4d7c9be2b"
 WORKERS = ("worker-1", "worker-2")
 
 
@@ -86,6 +87,12 @@ class OurWorker:
         named = len(parts) == 4 and parts[2] in FILE_TYPES_BY_NAME and parts[3].startswith("s-t0")
         if parts[1] == "remote" and named and e.verb == "GET":
             await self._lay(parts[2], parse_name(parts[3]), e)
+        elif parts[1] == "remote" and named and e.verb == "DELETE" and e.status == 200:
+            await self._lay_any(parts[2], parse_name(parts[3]))
+        elif e.method == "StorageAddLocal" and e.error is None:
+            self._lay_path(Path(self.mapping.ours(e.params[0].encode()).decode()))
+        elif parts[1:3] == ["remote", "stat"] and e.status == 200 and parts[3] == STORE2:
+            await self._open_store2()
 
     async def _lay(self, kind: str, sector: SectorId, e: Exchange) -> None:
         """The file that the recorded worker gave, or none."""
@@ -106,6 +113,33 @@ class OurWorker:
         else:
             path.write_bytes(e.answer)
         await index.declare(store, sector, FILE_TYPES_BY_NAME[kind], False)
+
+    async def _lay_any(self, kind: str, sector: SectorId) -> None:
+        """There was something to delete."""
+        path = self.root / "path" / kind / str(sector)
+        if not path.exists():
+            path.write_bytes(b"x")
+            await self.stage.miner.index.declare(self._id(), sector, FILE_TYPES_BY_NAME[kind], False)
+
+    def _lay_path(self, path: Path) -> None:
+        """The operator had made a path there by then."""
+        path.mkdir(parents=True, exist_ok=True)
+        made = "store_weight1000" if path.name == "store2" else "seal_max_groups"
+        file = folder() / "repo" / "paths" / f"worker_attach_init_{made}.sectorstore.json"
+        shutil.copyfile(file, path / "sectorstore.json")
+
+    async def _open_store2(self) -> None:
+        """Attached in an earlier scenario."""
+        path = self.root / "store2"
+        if path.exists():
+            return
+        self._lay_path(path)
+        await self.say("StorageAddLocal", str(path))
+
+    async def say(self, method: str, *params: object) -> None:
+        async with playing(f"http://127.0.0.1:{self.mapping.ports[self.name]}", self.mapping) as player:
+            token = {"Authorization": f"Bearer {self.mapping.ours(_admin()).decode()}"}
+            await player.say(method, token, *params)
 
     def _id(self) -> str:
         return {
@@ -128,9 +162,7 @@ async def our_worker(
         worker = OurWorker(name, stage, tmp / name)
         await worker.start()
         try:
-            async with playing(f"http://127.0.0.1:{worker.mapping.ports[name]}", worker.mapping) as player:
-                token = {"Authorization": f"Bearer {worker.mapping.ours(_admin()).decode()}"}
-                await player.say("StorageAddLocal", token, str(worker.root / "path"))
+            await worker.say("StorageAddLocal", str(worker.root / "path"))
             yield worker
         finally:
             await worker.stop()
