@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from . import space
 from .choice import Rank, full_rank, rank
-from .decisions import Laid, Refusal, Rival
+from .decisions import Laid, Refusal
 from .eligibility import allows, begins, binds, bound_away, judge, may_hold, offers, ready
 from .farm import Farm
 from .matching import Chains
@@ -319,7 +319,7 @@ class Balanced:
         laid: tuple[Laid, ...] = ()
         among = 0
         failed, kind = task.memory.failed_on, task.spec.type
-        lost: list[Rival] = []
+        lost: list[tuple[str, Rank | float]] = []
         for pool in task.pools:
             if pool.closed == number:
                 continue
@@ -334,14 +334,14 @@ class Balanced:
                 continue
             if best is not None and kind is _P1 and not best[0] and not self.share and worker.p1 > best[2]:
                 # Quickly: it carries more than the best so far, and no earlier rule speaks for it.
-                lost.append(Rival(worker.id, worker.p1))
+                lost.append((worker.id, worker.p1))
                 continue
             part = rank(worker, kind, task.spec.proof, now, self.share, task.sector)
             if part is None:
                 continue
             value = full_rank(task, worker, part)
             if (best is not None and value >= best) or not self.fits(task, worker):
-                lost.append(_rival(worker, part))
+                lost.append((worker.id, part))
                 continue
             there = space.lay(task, worker, now)
             if there is None:
@@ -355,7 +355,7 @@ class Balanced:
         for pool in task.pools:
             lost += pool.others(chosen)
         if lost:
-            reasons["rivals"] = tuple({rival.worker_id: rival for rival in lost}.values())
+            reasons["rivals"] = tuple(lost)
         return chosen, laid, reasons
 
     def stuck(self, task: Task) -> bool:
@@ -468,11 +468,6 @@ def _admits_shared(pool: Pool, worker: Worker) -> bool:
     if not worker.known or not offers(worker, pool.type) or pool.shared not in worker.paths:
         return False
     return pool.type is not _P2 or worker.spec.caps.force_p2_from_local_p1 is pool.bound
-
-
-def _rival(worker: Worker, part: Rank) -> Rival:
-    carried = part[0][1] if isinstance(part[0], tuple) else part[0]
-    return Rival(worker.id, carried, part[1], -part[2][0])
 
 
 def _reasons(value: tuple[Any, ...], among: int) -> dict[str, Any]:

@@ -159,7 +159,8 @@ class Assigned(Decision):
 
     ``fetch`` are the types that its own paths lack and that the prepare step must bring (NONE: no Fetch call).
     ``path_type`` and ``laid`` say where they and the task's outputs are expected. ``reasons`` tell the choice:
-    rule → figures, with the number of workers that were in question and, as ``rivals``, the next best of them. ``waits``: once its files are there the task is
+    rule → figures, with the number of workers that were in question and, as ``rivals``, some of the next best (raw;
+    ``explain.rivals_of`` makes `Rival` of them). ``waits``: once its files are there the task is
     told as TaskPrepared, and its own call is made when ``Start`` comes.
     """
 

@@ -107,7 +107,7 @@ def explain_past(task_id: str, story: Sequence[StoryLine], policy: str) -> Expla
         worker_id=last.data.worker_id,
         placed_at=last.time,
         reasons=_without_rivals(last.data.reasons),
-        rivals=tuple(last.data.reasons.get("rivals", ())),
+        rivals=rivals_of(last.data.reasons),
     )
 
 
@@ -116,8 +116,21 @@ def placement(story: Sequence[StoryLine]) -> tuple[float | None, Mapping[str, An
     for line in reversed(story):
         if isinstance(line.data, Assigned):
             reasons = line.data.reasons
-            return line.time, _without_rivals(reasons), tuple(reasons.get("rivals", ()))
+            return line.time, _without_rivals(reasons), rivals_of(reasons)
     return None, {}, ()
+
+
+def rivals_of(reasons: Mapping[str, Any]) -> tuple[Rival, ...]:
+    """Who else was in question: an id with the rank as it was, or with what it carried where that decided."""
+    found: dict[str, Rival] = {}
+    for worker_id, rank in reasons.get("rivals", ()):
+        if isinstance(rank, tuple):
+            carried, crowd, (taken, *_) = rank
+            carried = carried[1] if isinstance(carried, tuple) else carried
+            found[worker_id] = Rival(worker_id, carried, crowd, -taken)
+        else:
+            found[worker_id] = Rival(worker_id, rank)
+    return tuple(found.values())
 
 
 def _without_rivals(reasons: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from . import space
 from .choice import Rank, rank
-from .decisions import Laid, Rival
+from .decisions import Laid
 from .needs import Needs
 from .records import QueueKey, Task, Worker
 from .tasks import TaskType
@@ -163,12 +163,10 @@ class Pool:
             heappush(heap, aside)
         return found
 
-    def others(self, chosen: Worker) -> list[Rival]:
-        """Some of the next best, as the front of the heap has them, to be told."""
-        rivals = []
-        for value, _, entry in self.heap[:4]:
-            worker = entry.worker
-            if worker is not chosen and entry.version == worker.version and entry.rank is value:
-                carried = value[0][1] if isinstance(value[0], tuple) else value[0]
-                rivals.append(Rival(worker.id, carried, value[1], -value[2][0]))
-        return rivals
+    def others(self, chosen: Worker) -> list[tuple[str, Rank]]:
+        """Some of the next best by id, as the front of the heap has them, to be told if someone asks."""
+        return [
+            (entry.worker.id, value)
+            for value, _, entry in self.heap[:3]
+            if entry.worker is not chosen and entry.version == entry.worker.version and entry.rank is value
+        ]
