@@ -15,6 +15,8 @@ from lotus_sched_cli.core.decisions import Why
 from lotus_sched_cli.miner.config import KEYS
 
 ROOT = Path(__file__).parents[2]
+#: Made from what it would be compared with.
+GENERATED = ROOT / "docs/commands.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "deploy/README.md"])
 
 
@@ -94,13 +96,13 @@ def test_both_languages_say_the_same_commands(english: Path) -> None:
     assert fenced(chinese) == fenced(english)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [p for p in PAGES if p != GENERATED], ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_that_documents_name_exist(page: Path) -> None:
     known = {node.path for node in nodes()}
     groups = {node.path for node in nodes() if node.children}
     text = page.read_text()
     for line in re.findall(r"`([^`\n]+)`", text) + [w for b in fenced(page) for w in b.splitlines()]:
-        for words in re.findall(r"\blotus-(?:miner|worker)(?: [a-z][a-z-]*)*", line):
+        for words in re.findall(r"^lotus-(?:miner|worker)(?: [a-z][a-z-]*)*", line):
             path = []
             for word in words.split():
                 path.append(word)
@@ -109,7 +111,7 @@ def test_commands_that_documents_name_exist(page: Path) -> None:
             assert " ".join(path) in known or len(path) == 1, f"{page.name}: {words}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [p for p in PAGES if p != GENERATED], ids=lambda p: str(p.relative_to(ROOT)))
 def test_flags_that_documents_type_exist(page: Path) -> None:
     by_path = {node.path: node for node in nodes()}
     for line in (line for block in fenced(page) for line in block.splitlines()):
