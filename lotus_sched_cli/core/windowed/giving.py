@@ -41,9 +41,11 @@ class Pass:
         The moves whose preferred workers were full: the others are asked in the next pass.
         """
         policy = self._policy
+        sources = self._sources(new, fresh)
+        if not sources:
+            return {}
         for bench in policy.open.values():
             bench.load = bench.base = bench.utilization()
-        sources = self._sources(new, fresh)
         touched: dict[int, Line] = {}
         tie = count(len(sources))
         while sources:
