@@ -74,7 +74,7 @@ def test_make_demo_proofs_seals_and_verifies_four_sectors(
         env=env,
         capture_output=True,
         text=True,
-        timeout=1800,
+        timeout=3700,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
@@ -141,7 +141,7 @@ def test_what_is_spoilt_never_proves_and_what_is_killed_is_sealed_in_the_end(
     assert not psutil.wait_procs(children, timeout=2)[1], "at once"
     proving.start()
 
-    farm.wait_for(farm.all_proving(1), 900, "sector 15 to prove")
+    farm.wait_for(farm.all_proving(1), 1700, "sector 15 to prove")
     assert {note.name for note in plan.glob("*-15.*")} == {"precommit1-15.killed", "precommit2-15.killed"}
     status = farm.call("SectorsStatus", 15, False)
     said = [entry["Kind"].removeprefix("event;sealing.") for entry in status["Log"]]
