@@ -5,11 +5,14 @@ The worker's row is deleted last: after a crash in between, the same command doe
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from typing import Final
 from urllib.parse import urlsplit
 
 from lotus_sched_cli.core.events import ALL_TYPES, WorkerLeft
 from lotus_sched_cli.core.needs import missing_types, needs_of
-from lotus_sched_cli.core.pipeline.states import WORKING
+from lotus_sched_cli.core.pipeline.states import WORKING, State
 from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FileType, SectorId
 from lotus_sched_cli.lotus.extras import EndedJob, Forgotten, LostSector
 from lotus_sched_cli.lotus.logs import get
@@ -23,6 +26,10 @@ from .upkeep import find
 from .workers import Worker
 
 log = get("advmgr")
+
+#: How often, and after how many seconds each time, a sector that went back is looked at for its next task.
+TRIES: Final = 100
+PAUSE: Final = 0.02
 
 
 async def forget(miner: Miner, asked: str, force: bool) -> Forgotten:
@@ -85,21 +92,35 @@ async def _lost(miner: Miner, sector: SectorId, types: FileType) -> LostSector:
     names = [FILE_TYPE_NAMES[t] for t in types.each()]
     if state is None or state not in WORKING:
         return LostSector(sector.number, "" if state is None else state.value, names, "")
-    waiting = _waiting(miner, sector)
-    if waiting is None:
+    if not await _go_back(miner, sector, types):
         return LostSector(sector.number, state.value, names, "later")
-    flight, missing = waiting
-    await miner.sectors.files_lost(flight.row, missing)
     now = miner.sectors.state(sector.number)
     return LostSector(sector.number, state.value, names, "" if now is None else now.value)
 
 
-def _waiting(miner: Miner, sector: SectorId) -> tuple[Flight, FileType] | None:
-    """A queued task of the sector whose files lie nowhere, and which they are."""
+async def _go_back(miner: Miner, sector: SectorId, types: FileType) -> bool:
+    """Step after step, as long as a task waits for what lies nowhere; False if none did.
+
+    Where the sector's data is lost too, PreCommit1 is not the end of it: its task comes a moment later.
+    """
+    done: set[str] = set()
+    for _ in range(TRIES):
+        found = next((w for w in _waiting(miner, sector) if w[0].row.id not in done), None)
+        if found is not None:
+            done.add(found[0].row.id)
+            await miner.sectors.files_lost(found[0].row, found[1])
+        elif done and types & FileType.UNSEALED and miner.sectors.state(sector.number) is State.PRECOMMIT1:
+            await asyncio.sleep(PAUSE)
+        else:
+            break
+    return bool(done)
+
+
+def _waiting(miner: Miner, sector: SectorId) -> Iterator[tuple[Flight, FileType]]:
+    """Queued tasks of the sector whose files lie nowhere, and which they are."""
     declared = int(_declared(miner, sector))
     for flight in miner.dispatch.desk.by_sector.get(sector, ()):
         if flight.row.phase is Phase.QUEUED:
             missing = missing_types(needs_of(flight.row.spec, declared), declared)
             if missing:
-                return flight, FileType(missing)
-    return None
+                yield flight, FileType(missing)

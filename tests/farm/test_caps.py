@@ -16,7 +16,7 @@ def p1_running(farm: Farm) -> int:
 
 
 def listed(farm: Farm, cap: str) -> str:
-    rows = farm.cli("miner", "sealing", "caps", "list").stdout.splitlines()
+    rows = farm.cli("miner", "sealing", "caps", "list", "w").stdout.splitlines()
     return next(" ".join(r.split()[2:]) for r in rows if r.split()[2] == cap)
 
 
@@ -54,7 +54,7 @@ def test_caps_change_from_either_side_and_outlive_restarts(farm: Farm) -> None:
 
 def test_free_slots_are_pledged_into_once_and_a_drained_worker_becomes_empty(farm: Farm) -> None:
     farm.init("--sector-size", "2KiB", config=FAST_CHAIN)
-    settings = sealer(farm, AP=0.05, PC1=3, PC2=0.1, C1=0.1, C2=0.1, FIN=0.1)
+    settings = sealer(farm, AP=0.05, PC1=25, PC2=0.1, C1=0.1, C2=0.1, FIN=0.1)
     farm.miner()
     for name in ("a", "b"):
         farm.worker(name, "--precommit1max", "2", *SIMULATED, settings)
@@ -65,11 +65,11 @@ def test_free_slots_are_pledged_into_once_and_a_drained_worker_becomes_empty(far
     assert "no free AP slot" in more[1]
 
     farm.wait_for(lambda: p1_running(farm) == 4, 30, "four P1")
-    done = farm.cli("miner", "sealing", "drain", "a", "--timeout", "50s").stdout.splitlines()
+    done = farm.cli("miner", "sealing", "drain", "a", "--timeout", "55s").stdout.splitlines()
     assert done[-1].startswith("a (") and done[-1].endswith(") is empty")
     assert any("PC1 left" in line for line in done)
     farm.cli("worker", "--worker-repo", str(farm.root / "a"), "undrain")
-    farm.wait_for(farm.all_proving(4), 60, "four sectors to prove")
+    farm.wait_for(farm.all_proving(4), 120, "four sectors to prove")
 
 
 def test_a_dead_worker_is_forgotten_and_its_sectors_are_sealed_elsewhere(farm: Farm) -> None:
@@ -89,6 +89,6 @@ def test_a_dead_worker_is_forgotten_and_its_sectors_are_sealed_elsewhere(farm: F
     farm.worker("other", *SIMULATED, str(quick))
     told = farm.cli("miner", "sealing", "forget", "dead").stdout
     assert "PC2 of sector 0 goes on elsewhere" in told
-    assert "sector 0 lost its only copy of" in told and "it goes back to PreCommit1" in told
+    assert "sector 0 lost its only copy of" in told and "it goes back to Packing" in told
     assert "dead" not in farm.cli("miner", "sealing", "workers").stdout
     farm.wait_for(farm.all_proving(1), 60, "the sector to prove")
