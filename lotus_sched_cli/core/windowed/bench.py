@@ -42,7 +42,7 @@ class Window:
 class Bench:
     """One worker's windows, filled (``windows``) and open (``asked``), and the ledgers of what it carries.
 
-    ``base`` is its utilization when the pass under way began, ``load`` the same with what that pass has given it.
+    ``base`` is its utilization when pass ``weighed`` began, ``load`` the same with what that pass has given it.
     """
 
     def __init__(self, worker: Worker, modern: bool) -> None:
@@ -58,6 +58,7 @@ class Bench:
         self.prepares: dict[str, tuple[Task, Share]] = {}
         self.runs: dict[str, tuple[Task, Share]] = {}
         self.base = self.load = 0.0
+        self.weighed = 0
         self._shares: dict[tuple[TaskType, int], Share] = {}
         self._prepare_shares: dict[tuple[TaskType, int, bool], Share] = {}
         self._spec = worker.spec

@@ -40,12 +40,9 @@ class Pass:
 
         The moves whose preferred workers were full: the others are asked in the next pass.
         """
-        policy = self._policy
         sources = self._sources(new, fresh)
         if not sources:
             return {}
-        for bench in policy.open.values():
-            bench.load = bench.base = bench.utilization()
         touched: dict[int, Line] = {}
         tie = count(len(sources))
         while sources:
@@ -145,7 +142,7 @@ class Pass:
                 or space.lay(line.probe, worker, self._now) is None
             ):
                 continue
-            entry = Entry(bench, share, _rank(bench, by_types))
+            entry = Entry(bench, share, self._rank(bench, by_types))
             entries += [entry] * len(bench.asked)
         if self._prefers and line.needs.selector is Selector.MOVE:
             first = [e for e in entries if preferred(line.probe, e.bench.worker)]
@@ -164,8 +161,16 @@ class Pass:
                 continue
             share = bench.share(task)
             if self._policy.empty.fits(share, worker.spec):
-                entries.append(Entry(bench, share, _rank(bench, line.needs.selector is Selector.TASK)))
+                entries.append(Entry(bench, share, self._rank(bench, line.needs.selector is Selector.TASK)))
         return entries
+
+    def _rank(self, bench: Bench, by_types: bool) -> Rank:
+        """The selector's comparison: fewer task types first where files do not matter, then lower utilization."""
+        if bench.weighed != self._number:
+            # What this pass puts into open windows counts in ``load`` only.
+            bench.weighed = self._number
+            bench.load = bench.base = bench.utilization()
+        return (len(bench.worker.spec.tasks) if by_types else 0), bench.base
 
     def _deliver(self) -> None:
         """Windows that got tasks go to their workers; the others stay open."""
@@ -188,11 +193,6 @@ def _stands_alone(task: Task, line: Line) -> bool:
     if task.needs.selector is Selector.MOVE:
         return True
     return any(worker.id not in line.members for worker in task.specials)
-
-
-def _rank(bench: Bench, by_types: bool) -> Rank:
-    """The selector's comparison: fewer task types first where files do not matter, then lower utilization."""
-    return (len(bench.worker.spec.tasks) if by_types else 0), bench.base
 
 
 def preferred(task: Task, worker: Worker) -> bool:
