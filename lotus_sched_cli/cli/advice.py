@@ -26,13 +26,14 @@ ADVICE: Final[dict[Why, Advice]] = {
     ),
     Why.DRAINING: Advice(
         "The operator has asked it to take no new work; what runs goes on, and its files stay reachable.",
-        ("End the drain when the maintenance is over.",),
+        ("`lotus-miner sealing undrain WORKER` when the maintenance is over.",),
     ),
     Why.RESTING: Advice(
         "Its last two tasks of this type failed, with no success between. It gets one as a trial at the time named.",
         (
             "Read the last error in `lotus-miner sealing workers`, and the worker's log around it.",
-            "Mend the cause: the trial that succeeds ends the rest, one that fails doubles it.",
+            "Mend the cause, then `lotus-miner sealing end-rest WORKER`; else the trial that succeeds ends it, one that fails "
+            "doubles it.",
             "Once it is mended: `lotus-miner sealing end-rest WORKER` ends it at once.",
         ),
     ),

@@ -100,9 +100,10 @@ def _flag(param: Any) -> Flag:
 def kind_of_argument(metavar: str) -> str:
     """By the name that usage shows: ``N`` is a sector, ``PATH`` a file, ``A|B`` one of these."""
     name = metavar.rstrip(".").strip("[]<>")
-    if "|" in name:
+    first, bar, _ = name.partition("|")
+    if bar and first not in _ARGUMENTS:
         return "=" + name.replace("|", " ")
-    return _ARGUMENTS.get(name, "any")
+    return _ARGUMENTS.get(first, "any")
 
 
 def kind_of_flag(name: str) -> str:
