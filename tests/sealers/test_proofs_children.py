@@ -118,14 +118,15 @@ async def test_a_task_that_is_cancelled_while_it_is_started_is_dead_too(tmp_path
         task.cancel()
         async with asyncio.timeout(20):
             await asyncio.gather(task, return_exceptions=True)
-        left = [p for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE and of(p, tmp_path)]
+        left = [p for p in psutil.process_iter() if lives(p, tmp_path)]
         assert not left, f"cancelled after {turns} turns"
 
 
-def of(process: psutil.Process, root: Path) -> bool:
-    """Whether a sealer of this folder started it."""
+def lives(process: psutil.Process, root: Path) -> bool:
+    """Whether a sealer of this folder started it and it has not ended."""
     try:
-        return process.environ().get(prover.MARK) == str(root / "repo")
+        ours = process.environ().get(prover.MARK) == str(root / "repo")
+        return ours and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
