@@ -311,7 +311,7 @@ def _run(examples: int, steps: int) -> None:
 
 
 def test_no_task_waits_that_another_placement_of_the_pass_could_have_placed(many_owners: None) -> None:
-    _run(60, 40)
+    _run(35, 40)
 
 
 @pytest.mark.slow

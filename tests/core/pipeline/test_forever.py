@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from core.pipeline.rehearsal import SETTINGS, Rehearsal, well
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,7 +131,12 @@ class AnyCourse(RuleBasedStateMachine):
 
 
 TestAnyCourse = AnyCourse.TestCase
-TestAnyCourse.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestAnyCourse.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+
+
+@pytest.mark.slow
+class TestManyMoreCourses(AnyCourse.TestCase):  # type: ignore[name-defined, misc]
+    settings = settings(max_examples=600, stateful_step_count=60, deadline=None)
 
 
 @given(fails=st.lists(st.booleans(), max_size=200))
