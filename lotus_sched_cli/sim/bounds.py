@@ -10,7 +10,7 @@ from lotus_sched_cli.core.needs import P1_OUTPUT, UNSEALED
 from lotus_sched_cli.core.proofs import space
 from lotus_sched_cli.core.tasks import FileType, PathType, TaskType
 
-from .farm import AP, C2, FIN, GET, P1, P2, STAGES, Batch, FarmSpec, Group
+from .farm import AP, C1, C2, FIN, FUS, GET, P1, P2, STAGES, Batch, FarmSpec, Group
 from .quantities import bytes_text, duration
 from .trace import Trace
 
@@ -33,7 +33,7 @@ def stated(farm: FarmSpec) -> Bound:
 def refined(farm: FarmSpec, trace: Trace) -> list[Bound]:
     """Bounds that also look at unlike machines, at what tasks share and at how long they really took, largest first."""
     found = [*_stated(farm), *_own_speeds(farm), *_gpus(farm), *_disks(farm), *_links(farm)]
-    found += _as_it_went(farm, trace)
+    found += [*_as_it_went(farm, trace), *_path_as_it_went(farm, trace)]
     return sorted(found, key=lambda bound: -bound.seconds)
 
 
@@ -157,6 +157,30 @@ def _as_it_went(farm: FarmSpec, trace: Trace) -> Iterable[Bound]:
                 f"{number[stage]} {stage.short} kept {total} slots for {duration(spent[stage] / number[stage])}"
                 " on average, fetching, sharing machines and failing included",
             )
+
+
+def _path_as_it_went(farm: FarmSpec, trace: Trace) -> Iterable[Bound]:
+    """The sector whose own tasks end last if none of them ever waits: on the machines and with the luck of this run."""
+    own = dict.fromkeys(trace.came, 0.0)
+    failed = dict.fromkeys(trace.came, 0)
+    reached: dict[int, set[TaskType]] = {sector: set() for sector in trace.came}
+    for span in trace.spans:
+        own[span.sector] += span.end - span.slot
+        failed[span.sector] += span.outcome == "failed"
+        reached[span.sector].add(span.stage)
+    for sector, stages in reached.items():
+        own[sector] += farm.wait_seed * (C1 in stages and P2 in stages) + farm.commit_wait * (
+            FUS in stages and C2 in stages
+        )
+    if own:
+        last = max(own, key=lambda sector: trace.came[sector] + own[sector])
+        tries = f", {failed[last]} failed tries among them" if failed[last] else ""
+        yield Bound(
+            "path as it went",
+            trace.came[last] + own[last],
+            f"sector {last} came at {duration(trace.came[last])}, and its own tasks took {duration(own[last])} where they"
+            f" ran{tries}",
+        )
 
 
 # -- times and places --------------------------------------------------------------------------------------------------

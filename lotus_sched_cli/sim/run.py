@@ -176,12 +176,11 @@ class Simulation:
         now, unsettled = self._clock.now, self._shelves.unsettled
         for disk in list(unsettled):
             settled = disk.changed <= now - SETTLED
-            available = max(0, disk.available)
-            if (settled or available > disk.told or now - disk.reported >= CHANGING) and disk.worker.online:
+            if (settled or now - disk.reported >= CHANGING) and disk.worker.online:
                 if settled:
                     del unsettled[disk]
-                disk.reported, disk.told = now, available
-                self._inbox.append(PathReported(disk.id, available))
+                disk.reported = now
+                self._inbox.append(PathReported(disk.id, max(0, disk.available)))
                 self._touched[disk.worker] = None
         self._clock.at(now + REPORT, self._report)
 

@@ -20,18 +20,7 @@ BITS: Final = (UNSEALED, SEALED, CACHE)
 class Disk:
     """A storage path. ``used`` are the files on it, ``reserved`` what its running jobs will still write; bytes."""
 
-    __slots__ = (
-        "capacity",
-        "changed",
-        "id",
-        "peak",
-        "reported",
-        "reserved",
-        "seals",
-        "told",
-        "used",
-        "worker",
-    )
+    __slots__ = ("capacity", "changed", "id", "peak", "reported", "reserved", "seals", "used", "worker")
 
     def __init__(self, worker: Host, capacity: int, seals: bool) -> None:
         self.id = f"{worker.id}:{'disk' if seals else 'storage'}"
@@ -39,9 +28,8 @@ class Disk:
         self.capacity = capacity
         self.seals = seals
         self.used = self.reserved = self.peak = 0
-        #: When its last report was, and what was available then.
+        #: When its last report was.
         self.reported = 0.0
-        self.told = capacity
         #: Time of the last change.
         self.changed = float("-inf")
 
