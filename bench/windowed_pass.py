@@ -154,5 +154,3 @@ def run() -> list[Row]:
             )
         )
     return rows
-
-
