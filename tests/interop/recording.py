@@ -68,6 +68,8 @@ class Exchange:
     params: Any = None
     result: Any = None
     error: dict[str, Any] | None = None
+    #: False: the answer written beside it bears another request's id.
+    paired: bool = True
 
     def header(self, name: str) -> str | None:
         return next((v for k, v in self.headers if k.lower() == name.lower()), None)
@@ -155,6 +157,7 @@ def _call(e: Exchange) -> Exchange:
         "params": request.get("params"),
         "result": told.get("result"),
         "error": told.get("error"),
+        "paired": told.get("id") in (None, request.get("id")) or "id" not in request,
     }
     return Exchange(**({f: getattr(e, f) for f in e.__dataclass_fields__} | more))
 

@@ -33,7 +33,9 @@ A miner or worker of the 0.8 releases speaks another API; it is refused with one
 
 
 def page() -> str:
-    return "\n".join([HEAD, *_coverage(), *_left_out(), *_commands(), *_methods("miner"), *_methods("worker")])
+    return "\n".join(
+        [HEAD, *_coverage(), *_left_out(), *_commands(), *_methods("miner"), *_methods("worker")]
+    )
 
 
 def answers(side: str, name: str) -> str:
@@ -77,7 +79,7 @@ def _left_out() -> Iterator[str]:
         why = left_out.why(e)
         side = next((side for side, programs in SIDES.items() if e.to in programs), None)
         if why is not None and side is not None:
-            named[side, why, e.label] += 1
+            named[side, why, e.scenario if "scenario" in why else e.label] += 1
     for (side, why, what), count in sorted(named.items()):
         yield f"| {side} | `{what}` | {count} | {why} |"
 

@@ -8,7 +8,9 @@ no wire: files there are laid into the index as the recorded answers show them.
 from __future__ import annotations
 
 import asyncio
+import io
 import shutil
+import tarfile
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ import pytest
 
 from lotus_sched_cli.core.pipeline import Piece, Sector
 from lotus_sched_cli.core.pipeline.states import State
-from lotus_sched_cli.core.tasks import FileType, SectorId
+from lotus_sched_cli.core.tasks import FILE_TYPES_BY_NAME, FileType, SectorId
 from lotus_sched_cli.lotus import gojson
 from lotus_sched_cli.lotus.repo import Repo
 from lotus_sched_cli.lotus.types import FsStat, HealthReport, SectorID, SectorInfo, StorageInfo
@@ -32,7 +34,9 @@ from lotus_sched_cli.miner.init import STORE, init
 from lotus_sched_cli.miner.options import MinerInitOptions, MinerRunOptions
 from lotus_sched_cli.miner.records import LogRow
 from lotus_sched_cli.miner.store import Store
+from lotus_sched_cli.storage.meta import parse_name
 
+from . import left_out
 from .mapping import Mapping
 from .recording import ADDRESSES, Exchange, before, exchanges, folder, timeline
 from .standin import StandInWorker
@@ -120,6 +124,11 @@ class Stage:
 
     async def lay(self, e: Exchange) -> None:
         """What the recorded miner's own hands had done by now, as its answers about its own paths show."""
+        if e.body is None or left_out.mispaired(e):
+            return
+        parts = e.path.split("?")[0].split("/")
+        if parts[1] == "remote" and len(parts) == 4 and e.to == "miner" and e.status in (200, 206, 416):
+            await self._lay_file(parts[2], parts[3], e)
         if e.method == "StorageFindSector" and isinstance(e.result, list) and not e.params[3]:
             sector, kinds = _sector(e.params[0]), FileType(e.params[1])
             if len(kinds.each()) != 1:
@@ -136,6 +145,22 @@ class Stage:
                     await self.miner.index.drop_sector(path, sector, 63)
                 for entry in e.result[path]:
                     await self.miner.index.declare(path, _sector(entry), entry["SectorFileType"], True)
+
+    async def _lay_file(self, kind: str, name: str, e: Exchange) -> None:
+        """A file in the miner's own path, as it was given; a part of it stands for two KiB."""
+        if kind not in FILE_TYPES_BY_NAME or e.verb != "GET":
+            return
+        file = self.repo / kind / name
+        if e.answer_header("Content-Type") == "application/x-tar":
+            file.mkdir(exist_ok=True)
+            with tarfile.open(fileobj=io.BytesIO((e.answer or b"") + bytes(1024))) as tar:
+                for member in tar:
+                    data = tar.extractfile(member)
+                    (file / member.name).write_bytes(data.read() if data else b"")
+        elif not file.exists():
+            file.write_bytes(e.answer if e.status == 200 and e.answer else bytes(2048))
+        own = next(path.id for path in self.miner.local.paths() if path.root == self.repo)
+        await self.miner.index.declare(own, parse_name(name), FILE_TYPES_BY_NAME[kind], True)
 
     def forget(self) -> None:
         """The recorded miner's process ended: what it had been told must be told again."""

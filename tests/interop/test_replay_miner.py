@@ -14,7 +14,16 @@ from .stage import staged
 pytestmark = pytest.mark.captures
 
 
-@pytest.mark.parametrize("scenario", scenarios() or ["none"])
+#: In the quick suite; the others are slow.
+QUICK = ("s02-worker-start", "s12-errors")
+
+
+def scenes() -> list[object]:
+    held = [s for s in scenarios() if s in left_out.HELD] or ["none"]
+    return [pytest.param(s, marks=() if s in QUICK else pytest.mark.slow) for s in held]
+
+
+@pytest.mark.parametrize("scenario", scenes())
 async def test_our_miner_answers_as_lotuss_did(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
