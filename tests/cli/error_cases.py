@@ -136,6 +136,8 @@ CASES = [
     WORK("this lotus-miner is a stock one and places its tasks itself", "miner sealing assign 76 worker-1"),
     WORK("this lotus-miner is a stock one and cannot drain a worker", "miner sealing drain worker-1"),
     WORK("this lotus-miner is a stock one and cannot forget a worker", "miner sealing forget worker-1"),
+    WORK("this lotus-miner is a stock one and explains nothing", "miner sealing explain 15"),
+    WORK("this lotus-miner is a stock one: its workers never rest", "miner sealing end-rest worker-1"),
     WORK("this lotus-worker is a stock one and knows no caps", "worker caps list"),
     WORK("<folder> is no repo of a worker of this program", "worker --worker-repo {tmp} drain"),
     WORK("unknown task type '<name>'", "worker tasks enable pc1"),
@@ -192,6 +194,15 @@ CASES = [
           "miner --miner-repo {tmp} config updated", before=make("config.toml", "[Storage\n")),
     OTHER("<file> is there already", "miner sealing record {tmp}/farm.toml", before=make("farm.toml")),
     OTHER("this miner does not measure its workers (a stock one)", "miner sealing record {tmp}/farm.toml"),
+    OTHER("expected 1 or 2 arguments", "miner sealing data-cid"),
+    OTHER("opening source file: open <file>: <why>", "miner sealing data-cid {tmp}/none"),
+    OTHER("file larger than the piece", "miner sealing data-cid {tmp}/big 128", before=make("big", "x" * 200)),
+    OTHER("checking piece size: <why>", "miner sealing data-cid {tmp}/big 64", before=make("big")),
+    OTHER("parsing piece size: '<text>' is no size", "miner sealing data-cid {tmp}/big huge", before=make("big")),
+    OTHER("http head: <why>", "miner sealing data-cid http://127.0.0.1:1/x"),
+    OTHER("head response didn't contain content length; specify --file-size", "miner sealing data-cid http://{api}/x"),
+    OTHER("computing data CID: <why>", "miner sealing data-cid {tmp}/big", before=make("big"),
+          answers={"ComputeDataCid": refuse("computing data CID: no worker that takes DataCid (DC) is connected")}),
     OTHER("no farm file", "sched sim"),
     OTHER('policy "<name>" is unknown', "sched sim --policy magic two-gpus"),
     OTHER("--plot <file>: unknown kind of picture", "sched sim --plot x.bmp two-gpus"),
@@ -207,7 +218,9 @@ def prepare(case: Case, api: FakeApi, tmp: Path, setenv: Callable[[str, str | No
         setenv(name, None if value is None else value.replace("{address}", address))
     if case.before is not None:
         case.before(tmp)
-    return [word.replace("{tmp}", str(tmp)) for word in case.words[1:]]
+    return [
+        word.replace("{tmp}", str(tmp)).replace("{api}", f"127.0.0.1:{api.port}") for word in case.words[1:]
+    ]
 
 
 def page_rows(page: str) -> list[tuple[str, str, int]]:

@@ -29,7 +29,16 @@ from lotus_sched_cli.cli.views.refs import Ref
 from lotus_sched_cli.cli.views.sched import SchedTable
 from lotus_sched_cli.cli.views.sectors import SectorRow, SectorStatus
 from lotus_sched_cli.cli.views.storage import Asked, Found, StoragePath, storage_view
-from lotus_sched_cli.cli.views.text import Batched, Diagnosis, Line, Pending, Pledged, Variable, Versions
+from lotus_sched_cli.cli.views.text import (
+    Batched,
+    Diagnosis,
+    Line,
+    Pending,
+    Piece,
+    Pledged,
+    Variable,
+    Versions,
+)
 from lotus_sched_cli.cli.views.workers import Worker, workers_view
 
 from .conftest import WORKER_A, FakeApi, Run, job, stats
@@ -58,6 +67,7 @@ DOCUMENTED: dict[str, type] = {
     "info (lotus-miner)": MinerInfo,
     "info (lotus-worker)": WorkerSelf,
     "resources": Variable,
+    "sealing data-cid": Piece,
     "version": Versions,
     "log list": LogName,
     "log alerts": AlertRow,

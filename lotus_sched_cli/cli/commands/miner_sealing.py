@@ -20,6 +20,7 @@ from .assign import assign
 from .drain import drain, undrain
 from .forget import forget
 from .miner_caps import app as caps_app
+from .miner_data_cid import data_cid
 from .miner_explain import end_rest, explain, table
 from .miner_record import HELP as RECORD_HELP
 from .miner_record import record
@@ -174,6 +175,7 @@ app.command("end-rest", cls=GoCommand, help="let a worker take again what it res
     end_rest
 )
 app.command("record", cls=GoCommand, help=RECORD_HELP)(record)
+app.command("data-cid", cls=GoCommand, help="compute the piece CID of a file or URL with a worker")(data_cid)
 app.command("assign", cls=GoCommand, help="give a waiting task ('jobs --queued') to a worker by hand")(assign)
 app.command("forget", cls=GoCommand, help="forget a worker that is gone for good")(forget)
 app.command("drain", cls=GoCommand, help="let a worker take no more work, and wait until it is empty")(drain)

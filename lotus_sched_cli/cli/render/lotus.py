@@ -30,6 +30,7 @@ DOCUMENTS: Final = {
     "CapTable": "lotus_caps:cap_table",
     "Explanation": "lotus_explain:explanation",
     "SchedTable": "lotus_sched:sched_table",
+    "Piece": "lotus_text:piece",
     "Variables": "lotus_text:variables",
     "Versions": "lotus_text:versions",
     "LogNames": "lotus_logs:log_names",

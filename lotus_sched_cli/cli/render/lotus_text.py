@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lotus_sched_cli.cli.views.text import Diagnosis, Lines, Pledged, Variables, Versions
+from lotus_sched_cli.cli.views.text import Diagnosis, Lines, Piece, Pledged, Variables, Versions
 
 from .spans import Span
 
@@ -33,3 +33,8 @@ def variables(view: Variables) -> list[Span]:
 def versions(view: Versions) -> list[Span]:
     """Lotus pads the first label."""
     return [(f"Daemon:  {view.daemon}\nLocal: {view.local}\n", "")]
+
+
+def piece(view: Piece) -> list[Span]:
+    """Three blanks, as Go prints them."""
+    return [(f"{view.cid}   {view.size}\n", "")]

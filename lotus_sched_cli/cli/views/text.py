@@ -33,6 +33,14 @@ class Pledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece: its CID and its padded size in bytes."""
+
+    cid: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """The scheduler's insides as the miner answered them (``SealingSchedDiag``)."""
 

@@ -7,6 +7,7 @@ import asyncio
 from lotus_sched_cli.miner.context import Miner
 
 from .common import CommonAPI
+from .datacid import DataCidAPI
 from .explain import ExplainAPI
 from .returns import ReturnsAPI
 from .sealing import SealingAPI
@@ -16,7 +17,7 @@ from .storage import StorageAPI
 __all__ = ["MinerAPI"]
 
 
-class MinerAPI(CommonAPI, StorageAPI, SealingAPI, ExplainAPI, ReturnsAPI, SectorsAPI):
+class MinerAPI(CommonAPI, StorageAPI, SealingAPI, ExplainAPI, ReturnsAPI, SectorsAPI, DataCidAPI):
     """What an RpcServer serves for a miner. ``bind`` gives it the running parts, which need it themselves."""
 
     def __init__(self) -> None:

@@ -14,9 +14,6 @@ class ReturnsAPI:
     async def _returned(self, method: str, call: CallID, result: Any, error: CallError | None) -> None:
         await self._miner.dispatch.returned(method, call, result, error)
 
-    async def ReturnDataCid(self, call: CallID, piece: PieceInfo, error: CallError | None) -> None:
-        await self._returned("ReturnDataCid", call, piece, error)
-
     async def ReturnAddPiece(self, call: CallID, piece: PieceInfo, error: CallError | None) -> None:
         await self._returned("ReturnAddPiece", call, piece, error)
 
