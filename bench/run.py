@@ -19,6 +19,7 @@ PARTS = {
     "commands": "Commands",
     "rpc_server": "The miner's server",
     "miner_load": "A miner with 100 workers and 10,000 sectors",
+    "interop": "Beside Go, and 1,000 stock workers",
     "fetch": "Fetching between workers",
     "proofs": "Real sealing",
 }
