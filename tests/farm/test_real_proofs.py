@@ -58,7 +58,7 @@ os.close(write)
 os.dup2(read, 0)
 os.execv({program!r}, [{program!r}, *sys.argv[1:]])
 """
-CHAIN = FAST_CHAIN.replace("[Storage]", '[Storage]\nRetryDelay = "3s"\nRetryDelayMax = "3s"')
+CHAIN = FAST_CHAIN.replace("[Storage]", '[Storage]\nRetryDelay = "3s"\nRetryDelayMax = "1m"')
 
 
 def test_make_demo_proofs_seals_and_verifies_four_sectors(
