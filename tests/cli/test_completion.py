@@ -111,10 +111,10 @@ def test_zsh_completes_a_command() -> None:
     shell.expect("sealing jobs")
     shell.send("--show-ret\t")
     shell.expect("show-ret-done")
-    shell.sendcontrol("c")
+    shell.sendcontrol("u")
     shell.send("lotus-miner auth create-token --perm sig\t")
-    shell.expect("sign")
-    shell.sendcontrol("c")
+    shell.expect("--perm sign")
+    shell.sendcontrol("u")
     shell.sendline("exit")
     shell.expect(pexpect.EOF)
 

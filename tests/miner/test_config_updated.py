@@ -84,7 +84,7 @@ def test_without_comments_every_key_is_active(tmp_path: Path) -> None:
 NUMBERS = [k for k in KEYS if k.type in ("int", "uint64") and k.section in ("Storage", "Sealing", "Proving")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(NUMBERS), st.integers(1, 9999), max_size=6),
     st.lists(st.sampled_from(["# a", "# b c", "#d"]), max_size=3),
