@@ -41,6 +41,7 @@ async def test_five_c2_on_one_slot_run_are_prepared_assigned_and_queued(life: Li
     await windowed(s)
     rows = [await s.submit(n, C2) for n in range(1, 6)]
     await s.until(lambda: Counter(s.phase(r) for r in rows) == {"running": 1, "bound": 1, "queued": 3})
+    await s.until(lambda: len(s.dispatch.scheduler.queue()) == 3)
     found = jobs(s, worker.session)
     assert [job.RunWait for job in found] == [0, 1, 2, 3]
     assert [job.ID.ID == NIL_UUID for job in found] == [False, True, True, True]
