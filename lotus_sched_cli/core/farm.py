@@ -90,9 +90,12 @@ class Farm(Files):
         if worker is None:
             return
         whole, sectors = draining and not sectors_only, draining and sectors_only
-        if (worker.draining, worker.no_sectors) != (whole, sectors):
+        if worker.no_sectors != sectors:
             worker.draining, worker.no_sectors = whole, sectors
             self.reshaped(worker)
+        elif worker.draining != whole:
+            worker.draining = whole
+            self.improved(worker)
 
     def worker_left(self, worker_id: str) -> None:
         worker = self.workers.get(worker_id)
