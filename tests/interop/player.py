@@ -33,8 +33,8 @@ FOLLOWS = frozenset(
 #: Lists in random order, or in that of the free space at a moment that is on no wire.
 UNORDERED = frozenset({"StorageFindSector", "StorageList", "StorageBestAlloc"})
 THEIR_VERSION = b"v1.36.2-dev+2k+git.b835fab70"
-#: How long an answer may take here, seconds.
-PATIENCE = 20.0
+#: How long an answer may take here, seconds; shapes are made in the same process meanwhile.
+PATIENCE = 120.0
 _NOT_SENT = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
 
 
