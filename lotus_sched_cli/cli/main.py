@@ -51,7 +51,7 @@ MINER_COMMANDS = {
     "sectors": Lazy("commands.groups:sectors", "pledge, list and inspect sectors", "STORAGE"),
     "proving": Lazy("commands.groups:proving", "workers for proofs over time", "STORAGE"),
     "storage": Lazy("commands.miner_storage:app", "attach, list and search storage paths", "STORAGE"),
-    "sealing": Lazy("commands.miner_sealing:app", "running jobs, workers and the scheduler", "STORAGE"),
+    "sealing": Lazy("commands.groups:sealing", "running jobs, workers and the scheduler", "STORAGE"),
 }
 WORKER_COMMANDS = {
     "run": Lazy("commands.worker_run:app", "run a sealing worker"),

@@ -34,6 +34,8 @@ COMMANDS = [
 OURS = {
     "lotus-miner config reload",
     "lotus-miner sealing caps",
+    "lotus-miner sealing explain",
+    "lotus-miner sealing end-rest",
     "lotus-miner sealing drain",
     "lotus-miner sealing undrain",
     "lotus-miner sealing forget",

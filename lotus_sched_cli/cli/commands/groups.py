@@ -8,7 +8,7 @@ from .not_served import CHAIN, MARKET, PROOFS, Missing
 
 
 def __getattr__(name: str) -> GoGroup:
-    """``sectors``, ``numbers``, ``batching``, ``proving``, ``actor``: made when they are used."""
+    """``sectors``, ``sealing``, ``numbers``, ``batching``, ``proving``, ``actor``: made when they are used."""
     if name in GROUPS:
         help, commands = GROUPS[name]
         return lazy_group(name, help, dict(commands))
@@ -55,6 +55,24 @@ GROUPS: dict[str, tuple[str, dict[str, Lazy]]] = {
             "mark-for-upgrade": Missing(MARKET),
             "get-cc-collateral": Missing(CHAIN),
             "compact-partitions": Missing(CHAIN),
+        },
+    ),
+    "sealing": (
+        "running jobs, workers and the scheduler",
+        {
+            "jobs": sector("jobs", "list running jobs", "miner_sealing"),
+            "workers": sector("workers", "list workers, their load and their caps", "miner_sealing"),
+            "sched-diag": sector("sched-diag", "show queue, workers and refusals; in a pipe JSON as Lotus has it", "miner_sealing"),
+            "abort": sector("abort", "end a running job, or take a waiting task out of the queue", "miner_sealing"),
+            "explain": sector("explain", "say why a sector's tasks, or one task, wait or stand where they stand", "sealing_more"),
+            "end-rest": sector("end-rest", "let a worker take again what it rests from after failures", "sealing_more"),
+            "data-cid": sector("data-cid", "compute the piece CID of a file or URL with a worker", "sealing_more"),
+            "assign": sector("assign", "give a waiting task ('jobs --queued') to a worker by hand", "sealing_more"),
+            "forget": sector("forget", "forget a worker that is gone for good", "sealing_more"),
+            "drain": sector("drain", "let a worker take no more work, and wait until it is empty", "sealing_more"),
+            "undrain": sector("undrain", "let a drained worker work again", "sealing_more"),
+            "record": sector("record", "write the live farm and its measured durations as a farm file for 'lotus-sched sim'", "sealing_more"),
+            "caps": Lazy("commands.miner_caps:app", "what workers may carry, and where that comes from"),
         },
     ),
     "numbers": (

@@ -16,17 +16,7 @@ from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument
 from lotus_sched_cli.cli.render import show
 from lotus_sched_cli.cli.state import Globals
 
-from .assign import assign
-from .drain import drain, undrain
-from .forget import forget
-from .miner_caps import app as caps_app
-from .miner_data_cid import data_cid
-from .miner_explain import end_rest, explain, table
-from .miner_record import HELP as RECORD_HELP
-from .miner_record import record
-
 app = typer.Typer(cls=GoGroup, help="running jobs, workers and the scheduler", add_completion=False)
-app.add_typer(caps_app, name="caps")
 
 
 @app.command("jobs", cls=ReadCommand, help="list running jobs")
@@ -76,6 +66,8 @@ def sched_diag(
 ) -> None:
     options, api = Globals.of(ctx), miner_api(ctx)
     if options.format_name() or options.layout_name() == "rich":
+        from .miner_explain import table
+
         show(ctx, table(api, waiting(api)))
         return
     from lotus_sched_cli.cli.views.text import Diagnosis
@@ -166,17 +158,3 @@ def remove_request(api: Api, task_id: str) -> None:
             "see 'lotus-miner sealing jobs --queued'",
         )
     api.call("SealingRemoveRequest", whole)
-
-
-app.command(
-    "explain", cls=ReadCommand, help="say why a sector's tasks, or one task, wait or stand where they stand"
-)(explain)
-app.command("end-rest", cls=GoCommand, help="let a worker take again what it rests from after failures")(
-    end_rest
-)
-app.command("record", cls=GoCommand, help=RECORD_HELP)(record)
-app.command("data-cid", cls=GoCommand, help="compute the piece CID of a file or URL with a worker")(data_cid)
-app.command("assign", cls=GoCommand, help="give a waiting task ('jobs --queued') to a worker by hand")(assign)
-app.command("forget", cls=GoCommand, help="forget a worker that is gone for good")(forget)
-app.command("drain", cls=GoCommand, help="let a worker take no more work, and wait until it is empty")(drain)
-app.command("undrain", cls=GoCommand, help="let a drained worker work again")(undrain)
