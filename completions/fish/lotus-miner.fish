@@ -1,6 +1,6 @@
 # Completion of lotus-miner for fish, made from its commands by `make docs`. Do not edit.
 set -g __lotus_miner_takes actor allow-to blocks check-parallelism file-size format groups id layout max-storage miner-api miner-repo perm proofs sector-size states storagerepo system timeout watch weight
-set -g __lotus_miner_paths 'lotus-miner' 'lotus-miner init' 'lotus-miner run' 'lotus-miner stop' 'lotus-miner config' 'lotus-miner config default' 'lotus-miner config updated' 'lotus-miner config reload' 'lotus-miner version' 'lotus-miner info' 'lotus-miner auth' 'lotus-miner auth create-token' 'lotus-miner auth api-info' 'lotus-miner log' 'lotus-miner log list' 'lotus-miner log set-level' 'lotus-miner log alerts' 'lotus-miner wait-api' 'lotus-miner sectors' 'lotus-miner sectors status' 'lotus-miner sectors list' 'lotus-miner sectors refs' 'lotus-miner sectors update-state' 'lotus-miner sectors pledge' 'lotus-miner sectors mypledge' 'lotus-miner sectors mypledgeonce' 'lotus-miner sectors numbers' 'lotus-miner sectors numbers info' 'lotus-miner sectors numbers reservations' 'lotus-miner sectors numbers reserve' 'lotus-miner sectors numbers free' 'lotus-miner sectors remove' 'lotus-miner sectors seal' 'lotus-miner sectors batching' 'lotus-miner sectors batching commit' 'lotus-miner sectors batching precommit' 'lotus-miner proving' 'lotus-miner proving workers' 'lotus-miner storage' 'lotus-miner storage attach' 'lotus-miner storage detach' 'lotus-miner storage redeclare' 'lotus-miner storage list' 'lotus-miner storage find' 'lotus-miner storage cleanup' 'lotus-miner storage locks' 'lotus-miner sealing' 'lotus-miner sealing jobs' 'lotus-miner sealing workers' 'lotus-miner sealing sched-diag' 'lotus-miner sealing abort' 'lotus-miner sealing explain' 'lotus-miner sealing end-rest' 'lotus-miner sealing record' 'lotus-miner sealing data-cid' 'lotus-miner sealing assign' 'lotus-miner sealing forget' 'lotus-miner sealing drain' 'lotus-miner sealing undrain' 'lotus-miner sealing caps' 'lotus-miner sealing caps list' 'lotus-miner sealing caps set' 'lotus-miner sealing caps reset'
+set -g __lotus_miner_paths 'lotus-miner' 'lotus-miner init' 'lotus-miner run' 'lotus-miner stop' 'lotus-miner config' 'lotus-miner config default' 'lotus-miner config updated' 'lotus-miner config reload' 'lotus-miner version' 'lotus-miner info' 'lotus-miner auth' 'lotus-miner auth create-token' 'lotus-miner auth api-info' 'lotus-miner log' 'lotus-miner log list' 'lotus-miner log set-level' 'lotus-miner log alerts' 'lotus-miner wait-api' 'lotus-miner sectors' 'lotus-miner sectors status' 'lotus-miner sectors list' 'lotus-miner sectors refs' 'lotus-miner sectors update-state' 'lotus-miner sectors pledge' 'lotus-miner sectors mypledge' 'lotus-miner sectors mypledgeonce' 'lotus-miner sectors numbers' 'lotus-miner sectors numbers info' 'lotus-miner sectors numbers reservations' 'lotus-miner sectors numbers reserve' 'lotus-miner sectors numbers free' 'lotus-miner sectors remove' 'lotus-miner sectors seal' 'lotus-miner sectors batching' 'lotus-miner sectors batching commit' 'lotus-miner sectors batching precommit' 'lotus-miner proving' 'lotus-miner proving workers' 'lotus-miner storage' 'lotus-miner storage attach' 'lotus-miner storage detach' 'lotus-miner storage redeclare' 'lotus-miner storage list' 'lotus-miner storage find' 'lotus-miner storage cleanup' 'lotus-miner storage locks' 'lotus-miner sealing' 'lotus-miner sealing jobs' 'lotus-miner sealing workers' 'lotus-miner sealing sched-diag' 'lotus-miner sealing abort' 'lotus-miner sealing explain' 'lotus-miner sealing end-rest' 'lotus-miner sealing data-cid' 'lotus-miner sealing assign' 'lotus-miner sealing forget' 'lotus-miner sealing drain' 'lotus-miner sealing undrain' 'lotus-miner sealing record' 'lotus-miner sealing caps' 'lotus-miner sealing caps list' 'lotus-miner sealing caps set' 'lotus-miner sealing caps reset'
 
 function __lotus_miner_at
     set -l at lotus-miner
@@ -195,12 +195,12 @@ complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'sched-diag
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'abort' -d 'end a running job, or take a waiting task out of the queue'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'explain' -d 'say why a sector\'s tasks, or one task, wait or stand where they stand'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'end-rest' -d 'let a worker take again what it rests from after failures'
-complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'record' -d 'write the live farm and its measured durations as a farm file for \'lotus-sched sim\''
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'data-cid' -d 'compute the piece CID of a file or URL with a worker'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'assign' -d 'give a waiting task (\'jobs --queued\') to a worker by hand'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'forget' -d 'forget a worker that is gone for good'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'drain' -d 'let a worker take no more work, and wait until it is empty'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'undrain' -d 'let a drained worker work again'
+complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'record' -d 'write the live farm and its measured durations as a farm file for \'lotus-sched sim\''
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -a 'caps' -d 'what workers may carry, and where that comes from'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing' -l help -s h -d 'show help'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing jobs' -l show-ret-done -d 'list results that no sector has taken yet, too'
@@ -218,9 +218,6 @@ complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing explain' -a '(_
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing end-rest' -l help -s h -d 'show help'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing end-rest' -a '(__lotus_miner_values workers)'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing end-rest' -a 'DC AP PC1 PC2 C1 C2 FIN FUS GET UNS RU PR1 PR2 GSK FRU DL WDP WNP'
-complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing record' -l force -d 'write over a file that is there'
-complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing record' -l help -s h -d 'show help'
-complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing record' -F
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing data-cid' -l file-size -r -d 'size of what the URL gives, where it does not say'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing data-cid' -l help -s h -d 'show help'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing data-cid' -F
@@ -239,6 +236,9 @@ complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing drain' -l help 
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing drain' -a '(__lotus_miner_values workers)'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing undrain' -l help -s h -d 'show help'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing undrain' -a '(__lotus_miner_values workers)'
+complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing record' -l force -d 'write over a file that is there'
+complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing record' -l help -s h -d 'show help'
+complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing record' -F
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing caps' -a 'list' -d 'list caps of all workers, or of one, with where each comes from'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing caps' -a 'set' -d 'change caps of a running worker, like precommit1max=9'
 complete -c lotus-miner -n '__lotus_miner_is lotus-miner sealing caps' -a 'reset' -d 'drop changed caps of a worker: those named, or all'
