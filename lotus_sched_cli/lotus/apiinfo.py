@@ -61,11 +61,6 @@ class ApiInfo:
                 return http + url.removeprefix(ws)
         return url
 
-    @property
-    def ws_url(self) -> str:
-        """As Lotus's commands dial and print it: ``ws://10.0.0.1:2345/rpc/v0``."""
-        return rpc_url(self.address)
-
     def __str__(self) -> str:
         return f"{self.token}:{self.address}" if self.token else self.address
 

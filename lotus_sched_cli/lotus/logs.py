@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from .errors import UserError
-from .log_lines import FATAL, LEVELS, JsonFormatter, TextFormatter, short_place
+from .log_lines import LEVELS, JsonFormatter, TextFormatter, short_place
 
 __all__ = [
     "DEFAULTLEVELS",
@@ -98,13 +98,6 @@ class Log:
     ) -> None:
         if self.threshold <= logging.ERROR:
             self._say(logging.ERROR, message, place, exc, fields)
-
-    def fatal(
-        self, message: str, /, *, place: str = "", exc: BaseException | None = None, **fields: Any
-    ) -> None:
-        """Say it at FATAL; ending the program is the caller's business."""
-        if self.threshold <= FATAL:
-            self._say(FATAL, message, place, exc, fields)
 
     def _say(
         self, level: int, message: str, place: str, exc: BaseException | None, fields: dict[str, Any]

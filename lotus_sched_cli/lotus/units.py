@@ -17,7 +17,6 @@ __all__ = [
     "runs_of_rle", "size_str",
 ]  # fmt: skip
 
-NS: Final = 1
 US: Final = 1000
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000

@@ -120,10 +120,6 @@ class Store:
         rows = await self._rows(_SECTORS.where(schema.sectors.c.number == number))
         return _sector(rows[0]) if rows else None
 
-    async def highest_sector(self) -> int | None:
-        rows = await self._rows(select(func.max(schema.sectors.c.number)))
-        return rows[0][0] if rows else None
-
     async def kept(self, number: int, name: str) -> bytes | None:
         """A big value of a sector (``pc1_out``, ``proof``)."""
         table = schema.kept

@@ -102,10 +102,6 @@ class Writes:
         self._add(_PATH_DROP, i=row.id)
         self._add(_PATH_NEW, id=row.id, info=row.info, stat=row.stat, reported_at=row.reported_at)
 
-    def path_stat(self, path_id: str, stat: bytes, at: float) -> None:
-        """A health report: FsStat as JSON."""
-        self._add(_PATH_STAT, i=path_id, stat=stat, reported_at=at)
-
     def delete_path(self, path_id: str) -> None:
         """A path goes with everything that was declared on it."""
         self._add(_PATH_DROP, i=path_id)
@@ -186,11 +182,6 @@ _TASK_NEW = insert(schema.tasks)
 _TASK_DROP = delete(schema.tasks).where(schema.tasks.c.id == bindparam("i"))
 _PATH_DROP = delete(schema.paths).where(schema.paths.c.id == bindparam("i"))
 _PATH_NEW = insert(schema.paths)
-_PATH_STAT = (
-    update(schema.paths)
-    .where(schema.paths.c.id == bindparam("i"))
-    .values(stat=bindparam("stat"), reported_at=bindparam("reported_at"))
-)
 _DECLARED_DROP_PATH = delete(schema.declarations).where(schema.declarations.c.path_id == bindparam("p"))
 _DECLARED_DROP = delete(schema.declarations).where(
     schema.declarations.c.path_id == bindparam("p"),

@@ -122,7 +122,6 @@ class Simulation:
             self._later.clear()
             self._inbox.clear()
             plan = self.scheduler.handle(now, *events)
-            self.trace.passes += 1
             for decision in plan.decisions:
                 self._carry_out(decision)
             due = plan.wake is not None and plan.wake <= now

@@ -51,7 +51,6 @@ class Trace:
     idle_total: float = 0.0
     idle_empty: float = 0.0
     no_space: int = 0
-    passes: int = 0
     stuck: str = ""
     unfinished: dict[str, int] = field(default_factory=dict)
 

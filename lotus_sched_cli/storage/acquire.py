@@ -48,10 +48,6 @@ class SectorPaths:
         return self.paths[type]
 
     @property
-    def unsealed(self) -> Path:
-        return self.paths[FileType.UNSEALED]
-
-    @property
     def sealed(self) -> Path:
         return self.paths[FileType.SEALED]
 
@@ -62,10 +58,6 @@ class SectorPaths:
     @property
     def update(self) -> Path:
         return self.paths[FileType.UPDATE]
-
-    @property
-    def update_cache(self) -> Path:
-        return self.paths[FileType.UPDATE_CACHE]
 
 
 @asynccontextmanager

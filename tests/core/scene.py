@@ -37,7 +37,7 @@ TIB = 1 << 40
 PROOF = 8
 MINER = 1000
 #: What a P1 writes, in bytes.
-P1_SIZE = (SEALED_SIZE := 32 * GIB) + 141 * 32 * GIB // 10
+P1_SIZE = 32 * GIB + 141 * 32 * GIB // 10
 
 
 def sector(number: int) -> SectorId:

@@ -17,8 +17,6 @@ from lotus_sched_cli.core.events import (
 from lotus_sched_cli.core.resources import demand_of
 from lotus_sched_cli.core.windowed.usage import Usage, Usage2020, share_of
 
-TINY = 5
-
 
 def some_p1(scene: Windows, numbers: range, on: str) -> None:
     """P1 whose pieces lie on that worker: nothing is to be fetched there."""

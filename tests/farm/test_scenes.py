@@ -22,8 +22,6 @@ BlockDelaySecs = 0.01
 PreCommitChallengeDelay = 10
 """
 
-NO_P1 = ("--precommit1=false", "--addpiece=false")
-
 
 def sealer(farm: Farm, **seconds: float) -> str:
     """A settings file for the simulated sealer with these durations (seconds, by short task name)."""

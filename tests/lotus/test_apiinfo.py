@@ -49,7 +49,7 @@ def test_api_info_strings() -> None:
     assert apiinfo.parse("tok:https://h:1") == ApiInfo("https://h:1", "tok")
     assert str(apiinfo.parse("tok:/ip4/1.2.3.4/tcp/2345/http")) == "tok:/ip4/1.2.3.4/tcp/2345/http"
     info = apiinfo.parse("tok:/ip4/1.2.3.4/tcp/2345/http")
-    assert (info.url, info.ws_url) == ("http://1.2.3.4:2345/rpc/v0", "ws://1.2.3.4:2345/rpc/v0")
+    assert info.url == "http://1.2.3.4:2345/rpc/v0"
     with pytest.raises(ApiError, match="MINER_API_INFO: 'abc'"):
         apiinfo.parse("tok:abc")
 

@@ -65,7 +65,6 @@ class FakeWorker:
     before_answer: Callable[[CallID], Any] | None = None
     #: Equal calls that are held are answered with the same CallID, as our worker does.
     held: dict[str, CallID] = field(default_factory=dict)
-    redeclared: int = 0
     #: Its live caps by name.
     caps: dict[str, str] = field(default_factory=dict)
 
@@ -114,7 +113,6 @@ class FakeWorker:
                 self.aborted.append(params[0].ID)
                 return None
             case "StorageRedeclareLocal":
-                self.redeclared += 1
                 return None
         return await self._start(method, list(params))
 

@@ -95,19 +95,18 @@ async def test_a_task_goes_from_queued_to_returned_and_away(store: Store) -> Non
 
 async def test_paths_declarations_workers_messages_and_facts_come_back(store: Store) -> None:
     here = SectorId(1000, 15)
-    path = PathRow("p1", b'{"ID":"p1"}', None, None)
+    path = PathRow("p1", b'{"ID":"p1"}', b"{}", 9.0)
     worker = WorkerRow("w1", 1, "host", "http://h/rpc/v0", "s", 5.0, b'{"drain":true}')
     message = MessageRow("bafy", 15, "precommit", 1, 2, 7, 0, "", b"{}")
     writes = store.writes()
     writes.path(path)
-    writes.path_stat("p1", b"{}", 9.0)
     writes.declare("p1", here, FileType.SEALED | FileType.CACHE, primary=False, by="w1")
     writes.declare("p1", here, FileType.SEALED, primary=True, by="w1")
     writes.worker(worker)
     writes.new_message(message)
     writes.meta("actor", "t01000")
     await writes.commit()
-    assert await store.paths() == [PathRow("p1", b'{"ID":"p1"}', b"{}", 9.0)]
+    assert await store.paths() == [path]
     assert {(d.type, d.primary, d.by) for d in await store.declarations()} == {
         (FileType.SEALED, True, "w1"),
         (FileType.CACHE, False, "w1"),
@@ -248,8 +247,7 @@ from lotus_sched_cli.miner.store import Store
 
 async def main():
     store = await Store.open(Path(sys.argv[1]))
-    first = await store.highest_sector()
-    number = 0 if first is None else first + 1
+    number = max([row.id.number for row in await store.sectors()], default=-1) + 1
     async def one(number):
         writes = store.writes()
         writes.new_sector(SectorRow(SectorId(1000, number), 5, "Packing", 1.0, 1.0, None, "", b"{}"))

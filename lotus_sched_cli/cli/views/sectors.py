@@ -9,7 +9,6 @@ from typing import Any
 
 from .wire import cid
 
-STARTED = "event;sealing.SectorStartCC"
 PROVING = "event;sealing.SectorProving"
 PC1_DONE = "event;sealing.SectorPreCommit1"
 RESTART = "event;sealing.SectorRestart"

@@ -36,7 +36,6 @@ COLORS: Final[dict[str, str]] = {
     )
     for state in states
 }
-PROVEN: Final = ("Proving", "Available")
 REMOVED: Final = "Removed"
 
 

@@ -264,7 +264,7 @@ class Desk:
     def _requeued(self, flight: Flight) -> None:
         changes = {k: v for k, v in UNBOUND.items() if k != "result"}
         flight.set(**changes)
-        flight.restored = flight.aborting = False
+        flight.restored = False
         flight.fetched = None
 
     async def hand_over(self, flight: Flight, result: bytes | None, error: CallError | None) -> None:

@@ -48,11 +48,9 @@ class Ends:
             return
         worker = self._desk.worker_of(flight)
         if worker is not None and not worker.stock:
-            flight.aborting = True
             try:
                 await self._kill(worker, flight, call.ID)
             except (RpcError, RpcConnectError) as e:
-                flight.aborting = False
                 raise RpcError(
                     1,
                     f"worker {worker.label} does not end call {call}: {e}; if it is gone for good, "

@@ -51,7 +51,6 @@ class Flight:
     #: Refused connections in a row.
     refused: int = 0
     restored: bool = False
-    aborting: bool = False
     #: The pipeline no longer wants it: it ends without a word to the pipeline.
     cancelling: bool = False
     #: Set while its end is being stored.
