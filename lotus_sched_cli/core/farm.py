@@ -68,10 +68,7 @@ class Farm(Files):
             self.reshaped(worker)
 
     def worker_caps(
-        self,
-        worker_id: str,
-        caps: Caps,
-        limits: Mapping[tuple[TaskType, int], int] | None,
+        self, worker_id: str, caps: Caps, limits: Mapping[tuple[TaskType, int], int] | None
     ) -> None:
         worker = self.workers.get(worker_id)
         if worker is not None:

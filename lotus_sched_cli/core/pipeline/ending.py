@@ -9,19 +9,8 @@ from typing import Final
 
 from lotus_sched_cli.core.tasks import FileType, TaskType
 
-from .actions import (
-    Finalize,
-    Move,
-    ReleaseUnsealed,
-    RemoveFiles,
-)
-from .events import (
-    FilesRemoved,
-    RemovalFailed,
-    SectorEvent,
-    TaskFailed,
-    TaskOver,
-)
+from .actions import Finalize, Move, ReleaseUnsealed, RemoveFiles
+from .events import FilesRemoved, RemovalFailed, SectorEvent, TaskFailed, TaskOver
 from .run import Run
 from .states import State
 

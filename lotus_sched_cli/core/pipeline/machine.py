@@ -25,15 +25,7 @@ from lotus_sched_cli.core.tasks import SectorId, TaskType
 
 from . import failures, path, sealing
 from .actions import Hold, Step
-from .events import (
-    Answer,
-    AskFailed,
-    FilesLost,
-    ForceState,
-    Remove,
-    SectorEvent,
-    TimeUp,
-)
+from .events import Answer, AskFailed, FilesLost, ForceState, Remove, SectorEvent, TimeUp
 from .run import Run
 from .sector import Moment, PipelineSettings, Sector
 from .states import State

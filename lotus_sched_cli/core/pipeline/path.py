@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .ending import finalize, finalize_answer, removing, removing_answer
-from .events import (
-    SectorEvent,
-)
+from .events import SectorEvent
 from .proving import (
     commit_wait,
     commit_wait_answer,

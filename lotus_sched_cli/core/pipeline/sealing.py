@@ -10,15 +10,7 @@ from typing import Any
 from lotus_sched_cli.core.proofs import sector_size, unpadded
 from lotus_sched_cli.core.tasks import TaskType
 
-from .actions import (
-    AddPiece,
-    AskTicket,
-    Keep,
-    PreCommit1,
-    PreCommit2,
-    WatchTicket,
-    base64,
-)
+from .actions import AddPiece, AskTicket, Keep, PreCommit1, PreCommit2, WatchTicket, base64
 from .events import (
     PieceAdded,
     PreCommit1Done,

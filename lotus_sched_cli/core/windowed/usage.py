@@ -94,17 +94,11 @@ class Usage:
             return refused
         if spec.ignore_resources:
             return None
-        need, have = (
-            share.min_memory + share.base_memory,
-            spec.mem_physical - self.min_memory,
-        )
+        need, have = (share.min_memory + share.base_memory, spec.mem_physical - self.min_memory)
         if need > have:
             return _refusal(Why.MEMORY, caller, need=need, have=have)
         used = max(self.max_memory, spec.mem_used + spec.mem_swap_used)
-        need, have = (
-            share.max_memory + share.base_memory,
-            spec.mem_physical + spec.mem_swap - used,
-        )
+        need, have = (share.max_memory + share.base_memory, spec.mem_physical + spec.mem_swap - used)
         if need > have:
             return _refusal(Why.VIRTUAL_MEMORY, caller, need=need, have=have)
         if self.cpu + share.threads > spec.cpus:
@@ -118,13 +112,7 @@ class Usage:
         if not share.limit or count < share.limit:
             return None
         task, proof = share.key
-        return _refusal(
-            Why.TASK_LIMIT,
-            caller,
-            task=f"{proof}:{task}",
-            in_use=count,
-            max=share.limit,
-        )
+        return _refusal(Why.TASK_LIMIT, caller, task=f"{proof}:{task}", in_use=count, max=share.limit)
 
     def utilization(self, spec: WorkerSpec) -> float:
         """The largest of the shares of processors, memory, memory with swap, and GPUs that are in use."""

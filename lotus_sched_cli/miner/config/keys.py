@@ -66,12 +66,7 @@ _FROM_0: Final = {"least": 0, "live": True}
 KEYS: Final[tuple[Key, ...]] = (
     *_section(
         "API",
-        (
-            "ListenAddress",
-            TEXT,
-            '"/ip4/127.0.0.1/tcp/2345/http"',
-            "Where the API listens, as a multiaddr",
-        ),
+        ("ListenAddress", TEXT, '"/ip4/127.0.0.1/tcp/2345/http"', "Where the API listens, as a multiaddr"),
         (
             "RemoteListenAddress",
             TEXT,
@@ -105,13 +100,7 @@ KEYS: Final[tuple[Key, ...]] = (
         ),
         ("SealerApiInfo", TEXT, '""', "Address of a separate sealing process. Without effect here", _KEPT),
         ("SectorIndexApiInfo", TEXT, '""', "Address of a separate sector index. Without effect here", _KEPT),
-        (
-            "DisableWindowPoSt",
-            BOOL,
-            "false",
-            "Without effect here: this miner makes no window PoSt",
-            _KEPT,
-        ),
+        ("DisableWindowPoSt", BOOL, "false", "Without effect here: this miner makes no window PoSt", _KEPT),
         ("DisableWinningPoSt", BOOL, "false", "Without effect here: this miner makes no blocks", _KEPT),
     ),
     *_section(
@@ -131,13 +120,7 @@ KEYS: Final[tuple[Key, ...]] = (
         ("PartitionCheckTimeout", DURATION, '"20m0s"', "Longest check of one partition", _KEPT),
         ("DisableBuiltinWindowPoSt", BOOL, "false", "Leave window PoSt to workers", _KEPT),
         ("DisableBuiltinWinningPoSt", BOOL, "false", "Leave winning PoSt to workers", _KEPT),
-        (
-            "DisableWDPoStPreChecks",
-            BOOL,
-            "false",
-            "No test read of the sectors before a window PoSt",
-            _KEPT,
-        ),
+        ("DisableWDPoStPreChecks", BOOL, "false", "No test read of the sectors before a window PoSt", _KEPT),
         ("MaxPartitionsPerPoStMessage", INT, "0", "0 leaves it to the network", _KEPT),
         ("MaxPartitionsPerRecoveryMessage", INT, "0", "0 leaves it to the network", _KEPT),
         (
@@ -150,13 +133,7 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     *_section(
         "Sealing",
-        (
-            "MaxWaitDealsSectors",
-            UINT,
-            "2",
-            "Most sectors that wait for more deals, 0 for no limit",
-            _KEPT,
-        ),
+        ("MaxWaitDealsSectors", UINT, "2", "Most sectors that wait for more deals, 0 for no limit", _KEPT),
         (
             "MaxSealingSectors",
             UINT,
@@ -167,13 +144,7 @@ KEYS: Final[tuple[Key, ...]] = (
         ("MaxSealingSectorsForDeals", UINT, "0", "The same for sectors with deals", _KEPT),
         ("PreferNewSectorsForDeals", BOOL, "false", "New sectors before upgrades of empty ones", _KEPT),
         ("MaxUpgradingSectors", UINT, "0", "Most sectors being upgraded, 0 for the number above", _KEPT),
-        (
-            "MinUpgradeSectorExpiration",
-            UINT,
-            "0",
-            "Epochs that an upgrade candidate must have left",
-            _KEPT,
-        ),
+        ("MinUpgradeSectorExpiration", UINT, "0", "Epochs that an upgrade candidate must have left", _KEPT),
         ("MinTargetUpgradeSectorExpiration", UINT, "0", "No longer used", _KEPT),
         (
             "CommittedCapacitySectorLifetime",
@@ -184,13 +155,7 @@ KEYS: Final[tuple[Key, ...]] = (
         ),
         ("WaitDealsDelay", DURATION, '"6h0m0s"', "How long a sector waits for more deals", _KEPT),
         ("AlwaysKeepUnsealedCopy", BOOL, "true", "Keep the unsealed data of deals", _KEPT),
-        (
-            "FinalizeEarly",
-            BOOL,
-            "false",
-            "Finalize before the commit message. Without effect for now",
-            _KEPT,
-        ),
+        ("FinalizeEarly", BOOL, "false", "Finalize before the commit message. Without effect for now", _KEPT),
         ("MakeNewSectorForDeals", BOOL, "true", "Make new sectors for deals at all", _KEPT),
         ("MakeCCSectorsAvailable", BOOL, "false", "Empty sectors end in state Available", _KEPT),
         ("CollateralFromMinerBalance", BOOL, "false", "Pay the pledge from the actor's balance", _KEPT),
@@ -227,13 +192,7 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     *_section(
         "Storage",
-        (
-            "ParallelFetchLimit",
-            INT,
-            "10",
-            "Fetches of the built-in worker at the same time",
-            {"least": 1},
-        ),
+        ("ParallelFetchLimit", INT, "10", "Fetches of the built-in worker at the same time", {"least": 1}),
         ("AllowSectorDownload", BOOL, "true", "The built-in worker offers DL"),
         ("AllowAddPiece", BOOL, "true", "The built-in worker offers AP and DC"),
         ("AllowPreCommit1", BOOL, "true", "The built-in worker offers PC1"),
@@ -376,13 +335,7 @@ KEYS: Final[tuple[Key, ...]] = (
             "Seconds per epoch of the simulated chain; fractions are allowed",
             {"least": 0.001},
         ),
-        (
-            "PreCommitChallengeDelay",
-            INT,
-            "150",
-            "Epochs from a sector's precommit to its seed",
-            {"least": 1},
-        ),
+        ("PreCommitChallengeDelay", INT, "150", "Epochs from a sector's precommit to its seed", {"least": 1}),
         ("MessageConfidence", INT, "5", "Epochs until a message counts as landed", {"least": 0}),
     ),
 )
