@@ -125,9 +125,4 @@ def test_flags_that_documents_type_exist(page: Path) -> None:
                 flags |= {n for f in by_path[path].flags for n in f.names}
             elif word.startswith("--"):
                 name = word.partition("=")[0]
-                assert any(n in flags for n in (name,)) or any(
-                    name in f.names
-                    for node in by_path.values()
-                    if node.path.startswith(path)
-                    for f in node.flags
-                ), f"{page.name}: {line}: {word}"
+                assert name in flags, f"{page.name}: {line}: {word}"

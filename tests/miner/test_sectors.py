@@ -331,7 +331,7 @@ async def test_a_ticket_of_a_running_pc1_is_left_alone(stage: Stage) -> None:
     await stage.jump()
     assert stage.dispatch.cancelled == []
     await stage.finish(row)
-    assert stage.sectors.state(0) is State.PRECOMMIT_WAIT or stage.sectors.state(0) is State.PRECOMMIT2
+    assert stage.sectors.state(0) is State.PRECOMMIT2
 
 
 async def test_a_proving_sector_can_be_finalized_again_by_hand(stage: Stage) -> None:
