@@ -355,7 +355,8 @@ class Balanced:
         for pool in task.pools:
             lost += pool.others(chosen)
         if lost:
-            reasons["rivals"] = tuple(lost)
+            # Who holds the files and leads its pool too was met twice: it is not its own rival.
+            reasons["rivals"] = tuple(rival for rival in lost if rival[0] != chosen.id)
         return chosen, laid, reasons
 
     def stuck(self, task: Task) -> bool:

@@ -167,6 +167,9 @@ def test_a_placed_task_tells_why_this_worker_and_who_else_was_in_question() -> N
     rivals = {rival.worker_id: rival.carried for rival in found.rivals}
     assert rivals["a"] == 1 and rivals.get("c", 0) == 0, "where its piece lay carried one already"
     assert told(s, "PC1-3").worker_id == "a", "all carry one: its piece decides"
+    for n in range(4):
+        found = told(s, f"PC1-{n}")
+        assert found.worker_id not in {rival.worker_id for rival in found.rivals}, "nobody is his own rival"
 
 
 def test_a_move_for_another_task_s_sake_is_told() -> None:
