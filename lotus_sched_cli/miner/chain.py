@@ -21,7 +21,7 @@ from lotus_sched_cli.core.pipeline import Piece, PipelineSettings
 from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import cids
 from lotus_sched_cli.lotus.types import Cid, PieceInfo
-from lotus_sched_cli.sealers.verify import Verifier
+from lotus_sched_cli.sealers.verify import SealClaim, Verifier
 
 from .records import MessageRow
 from .store import Store
@@ -221,7 +221,7 @@ class Chain:
         pieces: Sequence[Piece],
     ) -> bool:
         """Whether the chain would take this proof. An exception says that it could not be checked."""
-        return await self._verifier.verify_seal(
+        claim = SealClaim(
             proof_type=proof_type,
             sector=sector,
             ticket=ticket,
@@ -231,6 +231,7 @@ class Chain:
             proof=proof,
             pieces=[PieceInfo(piece.size, Cid(piece.cid)) for piece in pieces],
         )
+        return await self._verifier.verify_seal(claim)
 
     # -- messages ----------------------------------------------------------------------------------------------------
 

@@ -46,9 +46,8 @@ TASKS: Final = frozenset(
     }
 )
 
-#: The program's exit codes (its contract, 1) that mean more than a failure, and what becomes of them here.
-NO_PARAMETERS, NO_SPACE, INVALID_PROOF, REPLICA_TOUCHED = 3, 4, 5, 6
-_CALL_CODES: Final = {NO_PARAMETERS: 100, NO_SPACE: 102}
+#: What becomes of exit codes of the program.
+_CALL_CODES: Final = {prover.NO_PARAMETERS: 100, prover.NO_SPACE: 102}
 #: The text by which a miner knows that only a new PreCommit1 helps.
 SPOILED: Final = "replica is half encoded"
 #: Folder beside ``sealed`` and ``cache`` of a path, in which unsealing has its labels.
@@ -253,7 +252,7 @@ def _result(job: Job, ended: child.Ended) -> dict[str, Any]:
         text = "" if ended.code == 0 else str(result["Error"]["Message"])
     except (ValueError, KeyError, TypeError):
         raise SealError(f"{what}: {prover.PROGRAM} ended with exit code {ended.code} and no result") from None
-    if ended.code == REPLICA_TOUCHED:
+    if ended.code == prover.REPLICA_TOUCHED:
         text = f"{SPOILED}: {text}"
     if ended.code:
         raise SealError(f"{what}: {text}", _CALL_CODES.get(ended.code, 0))

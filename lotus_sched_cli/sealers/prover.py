@@ -15,6 +15,8 @@ from lotus_sched_cli.core.proofs import MIB
 from lotus_sched_cli.lotus.errors import UserError
 
 PROGRAM: Final = "lotus-proofs"
+#: Its exit codes (its contract, 1) that mean more than a failure.
+NO_PARAMETERS, NO_SPACE, INVALID_PROOF, REPLICA_TOUCHED = 3, 4, 5, 6
 #: Names the program where it is neither on the PATH nor in the cache folder.
 VARIABLE: Final = "LOTUS_PROOFS"
 PARAMETERS: Final = "FIL_PROOFS_PARAMETER_CACHE"

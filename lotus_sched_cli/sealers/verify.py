@@ -7,6 +7,7 @@ import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,52 +19,48 @@ from lotus_sched_cli.lotus.types import PieceInfo
 from . import prover
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealClaim:
+    """That ``proof`` proves a sealed sector. ``comm_d`` and ``comm_r`` are CID texts; with ``pieces``, CommD must be
+    theirs."""
+
+    proof_type: int
+    sector: SectorId
+    ticket: bytes
+    seed: bytes
+    comm_d: str
+    comm_r: str
+    proof: bytes
+    pieces: Sequence[PieceInfo] | None = None
+
+
 class Verifier(Protocol):
     """Says whether a proof proves. False is an invalid proof; an exception means that it could not be checked."""
 
-    async def verify_seal(
-        self,
-        *,
-        proof_type: int,
-        sector: SectorId,
-        ticket: bytes,
-        seed: bytes,
-        comm_d: str,
-        comm_r: str,
-        proof: bytes,
-        pieces: Sequence[PieceInfo] | None = None,
-    ) -> bool:
-        """``comm_d`` and ``comm_r`` are CID texts; with ``pieces``, CommD must be theirs."""
-        ...
+    async def verify_seal(self, claim: SealClaim) -> bool: ...
 
 
 class StandInVerifier:
     """Looks at the form only, so that the rehearsal of any peer passes: the proof's length by its type, CommR a sealed
     CID, CommD an unsealed one and that of the pieces."""
 
-    async def verify_seal(
-        self,
-        *,
-        proof_type: int,
-        sector: SectorId,
-        ticket: bytes,
-        seed: bytes,
-        comm_d: str,
-        comm_r: str,
-        proof: bytes,
-        pieces: Sequence[PieceInfo] | None = None,
-    ) -> bool:
+    async def verify_seal(self, claim: SealClaim) -> bool:
         try:
-            if len(proof) != proof_bytes(proof_type) or len(ticket) != 32 or len(seed) != 32:
+            if (len(claim.proof), len(claim.ticket), len(claim.seed)) != (
+                proof_bytes(claim.proof_type),
+                32,
+                32,
+            ):
                 return False
-            if not cids.is_sealed(comm_r) or cids.unsealed_cid(cids.commitment(comm_d)) != comm_d:
+            if (
+                not cids.is_sealed(claim.comm_r)
+                or cids.unsealed_cid(cids.commitment(claim.comm_d)) != claim.comm_d
+            ):
                 return False
-            if pieces is None:
+            if claim.pieces is None:
                 return True
-            return (
-                cids.comm_d(((p.Size, str(p.PieceCID or "")) for p in pieces), sector_size(proof_type))
-                == comm_d
-            )
+            pieces = ((p.Size, str(p.PieceCID or "")) for p in claim.pieces)
+            return cids.comm_d(pieces, sector_size(claim.proof_type)) == claim.comm_d
         except ValueError:
             return False
 
@@ -76,44 +73,24 @@ class RealVerifier:
         self._environ = environ
         self._form = StandInVerifier()
 
-    async def verify_seal(
-        self,
-        *,
-        proof_type: int,
-        sector: SectorId,
-        ticket: bytes,
-        seed: bytes,
-        comm_d: str,
-        comm_r: str,
-        proof: bytes,
-        pieces: Sequence[PieceInfo] | None = None,
-    ) -> bool:
+    async def verify_seal(self, claim: SealClaim) -> bool:
         """Raises VerifyError where it could not be checked."""
-        if not await self._form.verify_seal(
-            proof_type=proof_type,
-            sector=sector,
-            ticket=ticket,
-            seed=seed,
-            comm_d=comm_d,
-            comm_r=comm_r,
-            proof=proof,
-            pieces=pieces,
-        ):
+        if not await self._form.verify_seal(claim):
             return False
         request = {
-            "SealProof": proof_type,
-            "SectorID": {"Miner": sector.miner, "Number": sector.number},
-            "Randomness": base64.b64encode(ticket).decode(),
-            "InteractiveRandomness": base64.b64encode(seed).decode(),
-            "Proof": base64.b64encode(proof).decode(),
-            "SealedCID": {"/": comm_r},
-            "UnsealedCID": {"/": comm_d},
+            "SealProof": claim.proof_type,
+            "SectorID": {"Miner": claim.sector.miner, "Number": claim.sector.number},
+            "Randomness": base64.b64encode(claim.ticket).decode(),
+            "InteractiveRandomness": base64.b64encode(claim.seed).decode(),
+            "Proof": base64.b64encode(claim.proof).decode(),
+            "SealedCID": {"/": claim.comm_r},
+            "UnsealedCID": {"/": claim.comm_d},
         }
-        code, result = await self._ask(request, sector_size(proof_type))
+        code, result = await self._ask(request, sector_size(claim.proof_type))
         if code == 0 and result.get("Valid") is True:
             return True
         error = result.get("Error", {})
-        if code == _INVALID:
+        if code == prover.INVALID_PROOF:
             return False
         raise VerifyError(f"cannot verify the proof: {error.get('Message') or f'exit code {code}'}")
 
@@ -146,7 +123,3 @@ class RealVerifier:
 
 class VerifyError(Exception):
     """A proof could not be checked; it may be good."""
-
-
-#: The program's exit code for a proof that does not prove.
-_INVALID = 5

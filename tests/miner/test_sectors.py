@@ -17,6 +17,7 @@ from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import CallError
 from lotus_sched_cli.miner.records import Phase
 from lotus_sched_cli.miner.store import StoreError
+from lotus_sched_cli.sealers.verify import SealClaim
 
 
 @pytest.fixture
@@ -295,11 +296,11 @@ async def test_a_verifier_that_is_away_is_asked_again(tmp_path: Path) -> None:
     stage = await Stage(tmp_path).open()
     real, asked = stage.verifier.verify_seal, []
 
-    async def away(**given: object) -> bool:
-        asked.append(given)
+    async def away(claim: SealClaim) -> bool:
+        asked.append(claim)
         if len(asked) < 3:
             raise OSError("the prover is not there")
-        return bool(await real(**given))
+        return bool(await real(claim))
 
     stage.verifier.verify_seal = away
     await stage.sectors.pledge()

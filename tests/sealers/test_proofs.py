@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from lotus_sched_cli.lotus.types import PieceInfo, Range, SectorCids, SectorID, 
 from lotus_sched_cli.sealers import poseidon
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
 from lotus_sched_cli.sealers.proofs import SPOILED, TASKS, ProofsSealer
-from lotus_sched_cli.sealers.verify import RealVerifier, VerifyError
+from lotus_sched_cli.sealers.verify import RealVerifier, SealClaim, VerifyError
 from lotus_sched_cli.storage.partial import PartialFile
 
 TICKET, SEED = bytes([1]) * 32, bytes([2]) * 32
@@ -161,11 +162,19 @@ async def test_a_proof_of_the_right_length_that_cannot_be_checked_is_not_called_
     piece = await sector.add()
     sealed = await sector.pc2(await sector.pc1(piece))
     verify = RealVerifier(sector.sealer.program, sector.environ).verify_seal
-    given = {"proof_type": 5, "sector": SectorId(1000, 15), "ticket": TICKET, "seed": SEED}
-    roots = {"comm_d": str(sealed.Unsealed), "comm_r": str(sealed.Sealed), "pieces": [piece]}
-    assert not await verify(**given, **roots, proof=bytes(191))  # type: ignore[arg-type]
+    claim = SealClaim(
+        proof_type=5,
+        sector=SectorId(1000, 15),
+        ticket=TICKET,
+        seed=SEED,
+        comm_d=str(sealed.Unsealed),
+        comm_r=str(sealed.Sealed),
+        proof=bytes(192),
+        pieces=[piece],
+    )
+    assert not await verify(replace(claim, proof=bytes(191)))
     with pytest.raises(VerifyError, match="is missing"):
-        await verify(**given, **roots, proof=bytes(192))  # type: ignore[arg-type]
+        await verify(claim)
 
 
 def test_it_offers_no_more_than_it_does() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +18,7 @@ from lotus_sched_cli.sealers.base import Job, SealError
 from lotus_sched_cli.sealers.simconfig import Failure, SimConfig
 from lotus_sched_cli.sealers.simspace import SimSpace
 from lotus_sched_cli.sealers.simulated import SimulatedSealer
-from lotus_sched_cli.sealers.verify import StandInVerifier
+from lotus_sched_cli.sealers.verify import SealClaim, StandInVerifier
 
 TICKET, SEED = bytes([1]) * 32, bytes([2]) * 32
 QUICK = SimConfig(speed=1e9)
@@ -76,23 +76,23 @@ async def test_a_sector_goes_from_piece_to_a_proof_that_the_stand_in_chain_takes
     assert str(sealed.Unsealed) == cids.zero_piece_cid(bench.size), "CommD of a CC sector is its only piece"
     proof_text = await bench.sealer.commit2(bench.job(TaskType.COMMIT2), await bench.c1([piece], sealed))
     assert len(proof_text) == proof_bytes(proof)
-    good: dict[str, Any] = {
-        "proof_type": proof,
-        "sector": SectorId(1000, 15),
-        "ticket": TICKET,
-        "seed": SEED,
-        "comm_d": str(sealed.Unsealed),
-        "comm_r": str(sealed.Sealed),
-        "proof": proof_text,
-        "pieces": [piece],
-    }
+    good = SealClaim(
+        proof_type=proof,
+        sector=SectorId(1000, 15),
+        ticket=TICKET,
+        seed=SEED,
+        comm_d=str(sealed.Unsealed),
+        comm_r=str(sealed.Sealed),
+        proof=proof_text,
+        pieces=[piece],
+    )
     check = StandInVerifier().verify_seal
-    assert await check(**good)
-    assert not await check(**good | {"proof": proof_text[:-1]})
-    assert not await check(**good | {"comm_r": good["comm_d"]})
-    assert not await check(**good | {"comm_d": good["comm_r"]})
-    assert not await check(**good | {"comm_d": cids.zero_piece_cid(bench.size * 2)})
-    assert not await check(**good | {"comm_d": "no cid"})
+    assert await check(good)
+    assert not await check(replace(good, proof=proof_text[:-1]))
+    assert not await check(replace(good, comm_r=good.comm_d))
+    assert not await check(replace(good, comm_d=good.comm_r))
+    assert not await check(replace(good, comm_d=cids.zero_piece_cid(bench.size * 2)))
+    assert not await check(replace(good, comm_d="no cid"))
 
 
 async def test_the_cache_folder_holds_what_lotus_leaves_there_after_each_step(tmp_path: Path) -> None:
