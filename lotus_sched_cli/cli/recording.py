@@ -16,6 +16,8 @@ from .errors import CliError
 
 #: Bytes per second of a worker that has fetched nothing yet: 10 Gbit/s.
 NETWORK: Final = 1.25e9
+#: PC1 has two layers in memory: Lotus's table gives it twice a sector, 64 GiB for 32 GiB.
+P1_LAYERS: Final = 2
 #: A share of failures is only written down from so many tasks on.
 ENOUGH: Final = 10
 _TASKS: Final = frozenset(CHOSEN) | ALWAYS
@@ -29,12 +31,15 @@ def farm_of(record: dict[str, Any], name: str) -> tuple[FarmSpec, dict[str, list
     for worker in record["Workers"]:
         alike.setdefault(_likeness(worker), []).append(worker)
     groups: list[Group] = []
+    both: set[str] = set()
     remarks = {"": _top(record)}
     for workers in alike.values():
         group, said = _group(record, workers, {g.name for g in groups})
         groups.append(group)
         remarks[group.name] = said
-    groups = _with_storage(groups, remarks)
+        if all(worker["Both"] for worker in workers):
+            both.add(group.name)
+    groups = _with_storage(groups, both, remarks)
     stop = _last_stage(groups)
     count = max(1, record["Sealing"], 2 * sum(group.slots(TaskType.PRECOMMIT1) or 0 for group in groups))
     farm = FarmSpec(
@@ -78,7 +83,7 @@ def _likeness(worker: dict[str, Any]) -> tuple[Any, ...]:
         tuple(worker[key] for key in same),
         tuple(sorted(worker["Limits"].items())),
         round(worker["Memory"] / (16 << 30)),
-        *(f"{worker[key]:.1e}" for key in ("Disk", "Storage")),
+        *(f"{worker[key]:.1e}" for key in ("Disk", "Storage", "Both")),
     )
 
 
@@ -107,6 +112,7 @@ def _group(record: dict[str, Any], workers: list[dict[str, Any]], taken: set[str
         storage=min(worker["Storage"] for worker in workers),
         network=median(rates) if rates else NETWORK,
         durations=durations,
+        p1_memory=P1_LAYERS * record["SectorSize"],
         failures=_failures(workers),
     )
     return group, [names + ("" if len(workers) <= 8 else f" and {len(workers) - 8} more"), *said]
@@ -149,18 +155,15 @@ def _unused(name: str, taken: set[str]) -> str:
     return unique
 
 
-def _with_storage(groups: list[Group], remarks: dict[str, list[str]]) -> list[Group]:
-    """Where sealing paths are storage too, nobody has storage of his own: the simulator keeps the two apart."""
+def _with_storage(groups: list[Group], both: set[str], remarks: dict[str, list[str]]) -> list[Group]:
+    """Where only sealing paths store, nobody has storage of his own: the simulator keeps the two apart."""
     if any(group.storage for group in groups):
         return groups
-    shared = [group for group in groups if group.disk]
-    if not shared:
-        return groups
-    last = shared[-1]
-    remarks[last.name].append(
-        "its sealing paths store too; the simulator gives it as much room again for that"
-    )
-    return [replace(group, storage=group.disk) if group is last else group for group in groups]
+    for name in both:
+        remarks[name].append(
+            "its sealing paths store too; the simulator gives it as much room again for that"
+        )
+    return [replace(group, storage=group.disk) if group.name in both else group for group in groups]
 
 
 def _last_stage(groups: list[Group]) -> TaskType:

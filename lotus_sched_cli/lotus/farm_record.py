@@ -14,7 +14,10 @@ class RecordedTask(Struct, frozen=True):
 
 
 class RecordedWorker(Struct, frozen=True):
-    """A worker. Task types by their short names, bytes, ``Rate`` in bytes per second of its fetches (0: none yet)."""
+    """A worker. Task types by their short names, bytes, ``Rate`` in bytes per second of its fetches (0: none yet).
+
+    ``Storage`` is of paths that only store, ``Both`` of those that do so and are part of ``Disk``.
+    """
 
     Name: str = ""
     Number: int = 0
@@ -24,6 +27,7 @@ class RecordedWorker(Struct, frozen=True):
     Memory: int = 0
     Disk: int = 0
     Storage: int = 0
+    Both: int = 0
     PreCommit1Max: int = 0
     PreCommit1HoldMax: int = 0
     PreCommit2Max: int = 0

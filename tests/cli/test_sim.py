@@ -158,7 +158,7 @@ def test_suggested_caps_are_printed_as_flags(farm: str, capsys: pytest.CaptureFi
 def worker(name: str, tasks: list[str], **other: object) -> dict[str, object]:
     return {
         "Name": name, "Number": 1, "Tasks": tasks, "CPUs": 64, "GPUs": 1, "Memory": 1 << 40, "Disk": 10 << 40,
-        "Storage": 0, "PreCommit1Max": 7, "PreCommit1HoldMax": 25, "PreCommit2Max": 1, "Commit2Max": 1,
+        "Storage": 0, "Both": 0, "PreCommit1Max": 7, "PreCommit1HoldMax": 25, "PreCommit2Max": 1, "Commit2Max": 1,
         "ForceP2FromLocalP1": False, "Limits": {}, "Rate": 0.0, "Measured": {},
     } | other  # fmt: skip
 
@@ -185,6 +185,20 @@ def test_workers_that_are_alike_become_a_group_with_the_median_of_what_was_measu
     assert group.failures[farmfile.BY_SHORT["PC1"]] == 0.1
     assert any("not measured yet: AP" in line for line in remarks[group.name])
     assert again.batches[0].count == 2 * 21
+
+
+def test_room_to_store_is_written_where_it_is_and_nowhere_else() -> None:
+    tasks = ["AP", "PC1", "PC2", "C2", "C1", "FIN", "GET", "FUS"]
+    farm, remarks = farm_of(record(worker("miner", tasks, Both=10 << 40), worker("b", tasks)), "mine")
+    assert [group.storage for group in farm.groups] == [10 << 40, 0]
+    assert [any("store too" in line for line in remarks[g.name]) for g in farm.groups] == [True, False]
+    assert farm.batches[0].stop.short == "GET"
+
+
+def test_the_memory_of_a_pc1_goes_with_the_sector_size() -> None:
+    small = record(worker("a", ["AP", "PC1"])) | {"SectorSize": 2048}
+    assert farm_of(small, "mine")[0].groups[0].p1_memory == 4096
+    assert farm_of(record(worker("a", ["AP", "PC1"])), "mine")[0].groups[0].p1_memory == 64 << 30
 
 
 def test_a_farm_whose_last_stages_nobody_takes_is_recorded_as_far_as_it_goes() -> None:

@@ -42,6 +42,7 @@ def _worker(miner: Miner, worker: Worker) -> RecordedWorker:
         Memory=own.MemPhysical,
         Disk=sum(path.stat.Capacity for path in paths if path.info.CanSeal),
         Storage=sum(path.stat.Capacity for path in paths if path.info.CanStore and not path.info.CanSeal),
+        Both=sum(path.stat.Capacity for path in paths if path.info.CanStore and path.info.CanSeal),
         PreCommit1Max=caps.precommit1_max,
         PreCommit1HoldMax=caps.precommit1_hold_max,
         PreCommit2Max=caps.precommit2_max,
