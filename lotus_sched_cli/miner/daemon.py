@@ -75,6 +75,7 @@ async def run(options: MinerRunOptions) -> None:
     environ = dict(os.environ if options.environ is None else options.environ)
     repo = open_repo(options.miner_repo, options.repo_text)
     async with AsyncExitStack() as stack:
+        hangup = stack.enter_context(_Hangup())
         try:
             repo.acquire()
         except RepoError as e:
@@ -87,7 +88,7 @@ async def run(options: MinerRunOptions) -> None:
         stop = asyncio.Event()
         caught: list[str] = []
         stack.enter_context(_signals(stop, caught))
-        start = _Start(options, environ, repo, config, stop)
+        start = _Start(options, environ, repo, config, stop, hangup)
         await start.up(stack)
         service.ready(f"serving at {(repo.path / 'api').read_text()}")
         await stop.wait()
@@ -121,12 +122,14 @@ class _Start:
         repo: Repo,
         config: Config,
         stop: asyncio.Event,
+        hangup: _Hangup,
     ) -> None:
         self._options = options
         self._environ = environ
         self._repo = repo
         self._config = config
         self._stop = stop
+        self._hangup = hangup
         self._clock: Clock = steady()
         self._alerts = Alerts()
 
@@ -167,11 +170,12 @@ class _Start:
         repo.set_token(auth.sign(facts.secret, auth.ALL))
         repo.set_api(address.multiaddr)
         stack.callback(repo.clear_api)
-        stack.enter_context(_hangup(miner))
+        stack.callback(self._hangup.ends)
         _modules.info(
             f"starting up miner {facts.address}, simulated chain, proofs: {miner.chain.proofs}, "
             f"API at {address.multiaddr}"
         )
+        self._hangup.serves(miner)
 
     def _sealer(self, proofs: str, settings: SimConfig) -> Sealer:
         """The built-in worker's: what it makes must be what the chain takes."""
@@ -366,22 +370,37 @@ def _signals(stop: asyncio.Event, caught: list[str]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-@contextlib.contextmanager
-def _hangup(miner: Miner) -> Iterator[None]:
-    """SIGHUP reads config.toml again."""
+class _Hangup:
+    """SIGHUP reads config.toml again. Before the miner serves it waits for that, and when it stops it does nothing:
+    a reload that comes too early or too late must not end the process, as an unhandled SIGHUP would."""
 
-    def on() -> None:
+    def __init__(self) -> None:
+        self._miner: Miner | None = None
+        self._waits = False
+
+    def __enter__(self) -> _Hangup:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+
+    def serves(self, miner: Miner) -> None:
+        self._miner = miner
+        if self._waits:
+            self._on()
+
+    def ends(self) -> None:
+        self._miner, self._waits = None, False
+
+    def _on(self) -> None:
+        if self._miner is None:
+            self._waits = True
+            return
         try:
-            reload(miner, miner.environ)
+            reload(self._miner, self._miner.environ)
         except UserError as e:
             _config_log.error(f"config.toml read again, nothing changed: {e}")
-
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, on)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _raise_file_limit(alerts: Alerts) -> None:

@@ -6,13 +6,16 @@ import asyncio
 import io
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 from lotus_sched_cli.lotus import logs
+from lotus_sched_cli.lotus.repo import Repo
 from lotus_sched_cli.lotus.rpc.errors import RpcError
-from lotus_sched_cli.miner.config import load
+from lotus_sched_cli.miner import endpoint
+from lotus_sched_cli.miner.config import Config, load
 from lotus_sched_cli.miner.config.changes import changes, taken_over
 
 from .test_daemon import FAST, miner, repo
@@ -89,3 +92,26 @@ async def test_sighup_reads_the_file_again_and_says_so_in_the_log(tmp_path: Path
         logs.shutdown()
     assert "\tINFO\tconfig\tminer/reload.py" in out.getvalue()
     assert 'Storage.LostAfter = "1h0m0s", was "6h0m0s": in force' in out.getvalue()
+
+
+async def test_a_sighup_while_the_miner_starts_or_stops_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await repo(tmp_path)
+    bind, clear = endpoint.bind, Repo.clear_api
+
+    def hangup_while_it_starts(config: Config, port: str | None) -> tuple[socket.socket, endpoint.Address]:
+        (path / "config.toml").write_text(FAST.replace("[Storage]", "[Storage]\nPreCommit1Max = 3"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        return bind(config, port)
+
+    def hangup_while_it_stops(self: Repo) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        clear(self)
+
+    monkeypatch.setattr(endpoint, "bind", hangup_while_it_starts)
+    monkeypatch.setattr(Repo, "clear_api", hangup_while_it_stops)
+    async with miner(path) as api:
+        (builtin,) = (await api.call("WorkerStats")).values()
+        assert builtin["Sched"]["Caps"]["PreCommit1Max"] == 3
+    assert not (path / "api").exists()

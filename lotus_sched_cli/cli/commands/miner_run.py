@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -30,6 +31,9 @@ def run(
 ) -> None:
     if miner_api and not (miner_api.isascii() and miner_api.isdigit() and int(miner_api) < 65536):
         raise CliError(f'--miner-api "{miner_api}" is no port', "give a number from 0 to 65535")
+    # A SIGHUP asks for config.toml to be read again, and until it is read for the first time that is nothing.
+    # The default would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     import asyncio
 
     from lotus_sched_cli.cli.daemons import log_to_stderr
