@@ -9,7 +9,7 @@ from lotus_sched_cli.lotus import apiinfo
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.oneshot import OneShot
 
-from .errors import CliError
+from .errors import CliError, DaemonError
 from .golang import Context
 from .state import Globals
 
@@ -49,9 +49,9 @@ def ask(api: Api, peer: OneShot, method: str, params: tuple[Any, ...]) -> Any:
     except RpcError as error:
         if error.unknown_method:
             raise NoSuchMethod(f"{error}", f"this {program} is a stock one or too old for it") from None
-        raise CliError(str(error)) from None
+        raise DaemonError(str(error)) from None
     except RpcConnectError as error:
-        raise CliError(str(error), remedy_for(api, program, str(error))) from None
+        raise DaemonError(str(error), remedy_for(api, program, str(error))) from None
 
 
 def remedy_for(api: Api, program: str, text: str) -> str:
@@ -83,7 +83,7 @@ def find(options: Globals, kind: apiinfo.Kind, url: str, repo: str) -> Api:
     try:
         info = apiinfo.find(kind, url=url, repo=repo, warn=warn)
     except apiinfo.ApiError as error:
-        raise CliError(str(error), where_remedy(kind, repo, str(error))) from None
+        raise DaemonError(str(error), where_remedy(kind, repo, str(error))) from None
     if options.vv:
         print(f"using {kind.name} API v0 endpoint: {info.url}", file=sys.stderr)
     return Api(info, kind)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from lotus_sched_cli.lotus.errors import UserError
 
-__all__ = ["UNKNOWN_COMMAND", "ArgumentCount", "CliError", "UnknownCommand", "UnknownFlag", "UserError"]
+__all__ = [
+    "UNKNOWN_COMMAND",
+    "ArgumentCount",
+    "CliError",
+    "DaemonError",
+    "UnknownCommand",
+    "UnknownFlag",
+    "UserError",
+]
 
 #: Lotus's exit code for a command that it does not know (urfave/cli).
 UNKNOWN_COMMAND = 3
@@ -16,6 +24,10 @@ class CliError(UserError):
     def __init__(self, text: str, remedy: str = "", code: int = 1) -> None:
         super().__init__(f"{text}; {remedy}" if remedy else text, code)
         self.text = text
+
+
+class DaemonError(CliError):
+    """What a daemon refused, or that none answered: asked again later, it may go well."""
 
 
 class UnknownFlag(CliError):

@@ -50,12 +50,12 @@ class GoCommand(TyperCommand):
             show_help(ctx)
         words = list(rest)
         for param in arguments(ctx):
+            if param.required and not words:
+                raise ArgumentCount(len(rest), usage_line(ctx))
             if param.nargs == -1:
                 given.values[param.name], words = words, []
             elif words:
                 given.values[param.name] = words.pop(0)
-            elif param.required:
-                raise ArgumentCount(len(rest), usage_line(ctx))
         if words:
             raise ArgumentCount(len(rest), usage_line(ctx))
         hand_over(ctx, given)

@@ -13,6 +13,7 @@ from typing import Any, Final, TextIO
 
 from lotus_sched_cli.lotus.errors import UserError
 
+from .errors import DaemonError
 from .golang import Context
 from .state import Globals
 
@@ -20,16 +21,23 @@ CODES: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def watch(look: Callable[[], Any], ctx: Context) -> None:
-    """Look until Ctrl-C. An error is shown and the next look may go well: miners are restarted."""
+    """Look until Ctrl-C. An error is shown and the next look may go well: miners are restarted.
+
+    Raises UserError for a first look that fails at the command line itself: no look would go well.
+    """
     seconds = Globals.of(ctx).watch_seconds()
     assert seconds is not None
     out = sys.stdout
     draws = out.isatty() and os.environ.get("TERM") != "dumb" and not Globals.of(ctx).format_name()
     screen: Screen | Scroll = Screen(out) if draws else Scroll(out, blank=not Globals.of(ctx).format_name())
+    first = True
     try:
         while True:
             text, error = one_look(look, out)
-            screen.show(text, error)
+            if first and error and not isinstance(error, DaemonError):
+                raise error
+            first = False
+            screen.show(text, "ERROR: " + " ".join(str(error).split()) if error else "")
             sleep(seconds)
     except KeyboardInterrupt:
         return
@@ -46,16 +54,16 @@ class Held(io.StringIO):
         return self._out.isatty()
 
 
-def one_look(look: Callable[[], Any], out: TextIO) -> tuple[str, str]:
-    """What it wrote, and the line of its error."""
+def one_look(look: Callable[[], Any], out: TextIO) -> tuple[str, UserError | None]:
+    """What it wrote, and its error."""
     sys.stdout = held = Held(out)
     try:
         look()
     except UserError as error:
-        return held.getvalue(), "ERROR: " + " ".join(str(error).split())
+        return held.getvalue(), error
     finally:
         sys.stdout = out
-    return held.getvalue(), ""
+    return held.getvalue(), None
 
 
 class Scroll:

@@ -173,3 +173,10 @@ def test_a_bad_environment_is_named(options: Any, clean_env: pytest.MonkeyPatch)
         'could not parse "many" as int value from environment variable "LOTUS_WORKER_PRECOMMIT1MAX" for flag'
         " precommit1max; give a whole number"
     )
+
+
+def test_an_argument_that_may_be_repeated_is_asked_for_once_at_least(miner: Run, worker: Run) -> None:
+    assert miner("sealing", "caps", "set", "worker-1").error == (
+        "incorrect number of arguments, got 1; usage: lotus-miner sealing caps set [command options] WORKER CAP=VALUE..."
+    )
+    assert worker("caps", "set").error.startswith("incorrect number of arguments, got 0")

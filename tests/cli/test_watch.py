@@ -66,6 +66,15 @@ def test_an_error_is_told_and_the_next_look_may_go_well(
     assert (done.err, done.code) == ("ERROR: busy\n", 0)
 
 
+def test_a_mistake_on_the_command_line_ends_the_watch(
+    api: FakeApi, miner: Run, three_looks: list[float]
+) -> None:
+    done = miner("sectors", "list", "--watch", "abc")
+    assert (done.error.split(";")[0], done.code) == ("No help topic for 'abc'", 3)
+    assert miner("sectors", "status", "x", "--watch").error.startswith("could not parse sector number")
+    assert not three_looks
+
+
 def test_what_changes_something_is_not_watched(api: FakeApi, miner: Run) -> None:
     assert miner("--watch", "sectors", "pledge").error.startswith(
         "--watch: 'lotus-miner sectors pledge' does more"
