@@ -150,6 +150,20 @@ _FLAG: Final = {
     Why.PRECOMMIT2_MAX: ("P2", "precommit2max"),
     Why.COMMIT2_MAX: ("C2", "commit2max"),
 }
+#: What 'lotus-worker tasks' switches, as in Lotus.
+_SWITCHED: Final = frozenset(
+    {
+        TaskType.ADD_PIECE,
+        TaskType.DATA_CID,
+        TaskType.PRECOMMIT1,
+        TaskType.PRECOMMIT2,
+        TaskType.COMMIT2,
+        TaskType.UNSEAL,
+        TaskType.REPLICA_UPDATE,
+        TaskType.PROVE_REPLICA_UPDATE2,
+        TaskType.REGEN_SECTOR_KEY,
+    }
+)
 _GIB: Final = 1 << 30
 
 
@@ -185,9 +199,14 @@ def change(refusal: Refusal | None, task: TaskSpec, worker: WorkerSpec, clock: C
             return f"as a trial at {clock(f['until'])}, or at once after lotus-miner sealing end-rest {worker.name}"
         case Why.TASK_TYPE:
             kind_of = task.type.kind
-            if kind_of is not None and task.type in worker.tasks and worker.caps.of(kind_of) == 0:
-                return f"when {_raised(_flag_of(task.type), worker)} from 0"
-            return f"only if it is started anew with {task.type.short} among its tasks"
+            if kind_of is not None and worker.caps.of(kind_of) == 0:
+                # A worker that knows caps takes the type off its offer then.
+                flag = _flag_of(task.type)
+                return f"when {flag} is raised from 0 (lotus-miner sealing caps set {worker.name} {flag}=…)"
+            short = task.type.short
+            if task.type in _SWITCHED:
+                return f"only if it offers {short} (lotus-worker tasks enable {short}, or started so)"
+            return f"only if it is started anew with {short} among its tasks"
         case Why.STORAGE:
             return "only if the files come to its paths, or its paths' groups and types allow them"
         case Why.SPACE:

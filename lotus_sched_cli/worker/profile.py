@@ -94,6 +94,8 @@ class Profile:
         self._table = _on_the_wire(self._environ, caps, self._cap_aware)
 
     def enable(self, task: TaskType) -> None:
+        """Also one that its flags left out at the start, as Lotus's ``TaskEnable`` does."""
+        self.offered |= {task}
         self._disabled.discard(task)
 
     def disable(self, task: TaskType) -> None:

@@ -48,7 +48,7 @@ WAITS: dict[str, Any] = {
                 "Why": "task-type",
                 "Figures": {"task": "seal/v0/precommit/1"},
                 "Text": "it does not offer this task type",
-                "Change": "only if it is started anew with PC1 among its tasks",
+                "Change": "only if it offers PC1 (lotus-worker tasks enable PC1, or started so)",
             }
             for name in ("p2-a", "p2-b")
         ),
@@ -88,7 +88,7 @@ def test_a_waiting_task_has_a_line_for_each_worker_with_reason_and_remedy(api: F
         "tried 2 times, last on worker01: driver lost",
         f"worker03 ({WORKER_A[:8]}): not enough PreCommit1 quota, 1 need, 7 in use, PreCommit1Max is 7;"
         " takes it when one of its 7 P1 ends, or --precommit1max is raised",
-        "p2-a, p2-b: no PC1; take it only if it is started anew with PC1 among its tasks",
+        "p2-a, p2-b: no PC1; take it only if it offers PC1 (lotus-worker tasks enable PC1, or started so)",
     ]
 
 

@@ -55,6 +55,7 @@ def test_every_worker_is_named_with_its_first_reason_and_what_would_have_to_chan
     s.worker("no-room", {P1}, room=P1_SIZE)
     s.worker("p2", {P2})
     s.worker("zero", {P1}, caps(p1=0))
+    s.worker("withdrawn", {P2}, caps(p1=0))
     for name in ("drained", "away"):
         s.worker(name, {P1})
     s.tell(WorkerDrain("drained", True), WorkerOnline("away", False))
@@ -69,8 +70,9 @@ def test_every_worker_is_named_with_its_first_reason_and_what_would_have_to_chan
         "full": "when one of its 7 P1 ends, or --precommit1max is raised",
         "held": "when one of the 2 sectors that it holds is fetched away or finalized, or --precommit1holdmax is raised",
         "no-room": f"when 32 GiB more are free on one of its paths ({(P1_SIZE + 32 * GIB) / GIB:.4g} GiB needed)",
-        "p2": "only if it is started anew with PC1 among its tasks",
-        "zero": "when --precommit1max is raised from 0",
+        "p2": "only if it offers PC1 (lotus-worker tasks enable PC1, or started so)",
+        "zero": "when precommit1max is raised from 0 (lotus-miner sealing caps set zero precommit1max=…)",
+        "withdrawn": "when precommit1max is raised from 0 (lotus-miner sealing caps set withdrawn precommit1max=…)",
         "drained": "after lotus-miner sealing undrain drained",
         "away": "when it answers again",
     }
@@ -109,7 +111,7 @@ def test_bound_workers_limits_groups_and_missing_files() -> None:
     assert changes(s, "PC2-1") == {
         "bound": "only if the files come to its paths, or its paths' groups and types allow them",
         "far": "only if the files come to its paths, or its paths' groups and types allow them",
-        "store": "only if it is started anew with PC2 among its tasks",
+        "store": "only if it offers PC2 (lotus-worker tasks enable PC2, or started so)",
     }
     s.files(1, P1_OUT, "far:path")
     assert s.where["PC2-1"] == "far"

@@ -242,6 +242,15 @@ async def test_disabled_it_answers_no_session(farm: Farm) -> None:
     await worker.close()
 
 
+async def test_a_type_that_a_flag_left_out_can_be_switched_on_while_it_runs(farm: Farm) -> None:
+    await farm.start(farm.options(precommit1=False))
+    worker = farm.miner.worker()
+    assert "seal/v0/precommit/1" not in await worker.call("TaskTypes")
+    await worker.call("TaskEnable", "seal/v0/precommit/1")
+    assert "seal/v0/precommit/1" in await worker.call("TaskTypes")
+    await worker.close()
+
+
 async def test_storage_paths_come_and_go_while_it_runs(farm: Farm) -> None:
     from lotus_sched_cli.storage.meta import init_path
 
