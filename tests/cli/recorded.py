@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,26 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+import recordings
 
 #: Address of each program in the recordings → our environment name for its API.
 HOSTS = {"miner": 2345, "fullnode": 1234, "worker-1": 3456, "worker-2": 3457}
 
 
-def captures_folder() -> Path:
-    default = Path(__file__).resolve().parents[3] / "shared" / "captures"
-    return Path(os.environ.get("LOTUS_CAPTURES", default))
-
-
 def need_captures() -> Path:
-    """The folder; a test without it is skipped with the reason, but fails in CI."""
-    folder = captures_folder()
-    if not (folder / "wire").is_dir():
-        reason = f"no recordings of a real Lotus farm at {folder} (set LOTUS_CAPTURES)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
+    return recordings.need("wire").parent
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recordings
 
 from lotus_sched_cli.cli import connect, sources
 from lotus_sched_cli.cli.main import execute, miner_program, worker_program
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 
-from .recorded import HOSTS, Call, Capture, captures, captures_folder, need_captures, sessions
+from .recorded import HOSTS, Call, Capture, captures, need_captures, sessions
 
 pytestmark = pytest.mark.captures
 
@@ -50,7 +51,7 @@ def wanted(capture: Capture) -> str | None:
 
 
 def paired() -> list[Any]:
-    folder = captures_folder()
+    folder = recordings.folder()
     if not (folder / "wire").is_dir():
         return []
     return [pytest.param(c, id=c.name) for c in captures(folder) if wanted(c)]

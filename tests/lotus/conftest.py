@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import recordings
 from aiohttp import web
 
 from lotus_sched_cli.lotus import auth, methods, types
@@ -20,21 +20,10 @@ from lotus_sched_cli.lotus.rpc.streams import Reader
 SECRET = bytes(range(32))
 
 
-def captures_folder() -> Path:
-    default = Path(__file__).resolve().parents[3] / "shared" / "captures"
-    return Path(os.environ.get("LOTUS_CAPTURES", default))
-
-
 @pytest.fixture(scope="session")
 def captures() -> Path:
     """The folder of recordings; skipped without it, but not in CI."""
-    folder = captures_folder()
-    if not (folder / "wire").is_dir():
-        reason = f"no recordings of a real Lotus farm at {folder} (set LOTUS_CAPTURES)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
+    return recordings.need("wire").parent
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 
 import pytest
+import recordings
 
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.miner.config import KEYS, default_text, load
@@ -16,15 +16,6 @@ def written(tmp_path: Path, text: str) -> Path:
     file = tmp_path / "config.toml"
     file.write_text(text)
     return file
-
-
-def captures() -> Path:
-    root = Path(os.environ.get("LOTUS_CAPTURES") or Path(__file__).parents[3] / "shared" / "captures")
-    if not root.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail("the recordings of a real Lotus are missing: set LOTUS_CAPTURES")
-        pytest.skip("no recordings of a real Lotus: set LOTUS_CAPTURES")
-    return root
 
 
 def test_a_new_file_says_nothing_that_is_in_force() -> None:
@@ -59,7 +50,7 @@ def test_the_keys_of_the_balanced_scheduler_end_the_storage_section() -> None:
 
 @pytest.mark.captures
 def test_names_order_and_defaults_are_those_of_a_real_lotus() -> None:
-    real = (captures() / "repo/miner-after-init/config.toml").read_text()
+    real = (recordings.need() / "repo/miner-after-init/config.toml").read_text()
 
     def keys(text: str) -> list[str]:
         lines = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("# ")]

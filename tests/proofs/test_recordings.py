@@ -5,26 +5,20 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
+import recordings
 
 from .conftest import OK, Sector
 
 pytestmark = pytest.mark.captures
 
-DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "captures"
-
 
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, list[Any]]:
     """The first call of each method in the scenario from pledge to proving, by name."""
-    folder = Path(os.environ.get("LOTUS_CAPTURES", DEFAULT))
-    file = folder / "wire" / "s04-pledge-to-proving.jsonl.gz"
-    if not file.is_file():
-        pytest.skip(f"no recordings of Lotus in {folder}")
+    file = recordings.need("wire", "s04-pledge-to-proving.jsonl.gz")
     calls: dict[str, list[Any]] = {}
     with gzip.open(file, "rt") as lines:
         for line in lines:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from pathlib import Path
 
 import pytest
+import recordings
 from aiohttp import web
 
 from lotus_sched_cli.storage.disk import DiskThreads
@@ -22,14 +22,7 @@ pytestmark = pytest.mark.captures
 
 @pytest.fixture(scope="module")
 def tars() -> Path:
-    default = Path(__file__).resolve().parents[3] / "shared" / "captures"
-    folder = Path(os.environ.get("LOTUS_CAPTURES", default)) / "wire" / "tar"
-    if not folder.is_dir():
-        reason = f"no recordings of a real Lotus farm at {folder} (set LOTUS_CAPTURES)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
+    return recordings.need("wire", "tar")
 
 
 async def test_every_recorded_transfer_is_taken(farm: Farm, tars: Path, tmp_path: Path) -> None:

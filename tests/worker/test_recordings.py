@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import recordings
 
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.sealers.simulated import TASKS
@@ -27,14 +27,7 @@ pytestmark = pytest.mark.captures
 @pytest.fixture(scope="session")
 def wire() -> Path:
     """The recordings; skipped without them, but not in CI."""
-    default = Path(__file__).resolve().parents[3] / "shared" / "captures"
-    folder = Path(os.environ.get("LOTUS_CAPTURES", default)) / "wire"
-    if not folder.is_dir():
-        reason = f"no recordings of a real Lotus farm at {folder.parent} (set LOTUS_CAPTURES)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
+    return recordings.need("wire")
 
 
 def calls(file: Path, sender: str) -> Iterator[tuple[str, list[Any], Any]]:
