@@ -353,7 +353,7 @@ class Registry:
         self._reown()
 
     async def _tasks_changed(self, worker: Worker) -> bool:
-        """Ask for its task types again: ``tasks enable`` and ``disable`` on a worker are told to nobody."""
+        """Ask for its task types again: a stock worker tells nobody of ``tasks enable`` and ``disable``."""
         if worker.caller is None:
             return False
         try:

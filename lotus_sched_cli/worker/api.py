@@ -49,6 +49,8 @@ from .steps import Steps
 from .worker import Work, Worker
 
 log: Final = logs.get("advmgr")
+#: Seconds for the miner to hear of a task type switched on or off: ``tasks disable --all`` is nine such calls.
+_TOLD_TASKS: Final = 1.0
 
 
 class WorkerAPI:
@@ -97,9 +99,11 @@ class WorkerAPI:
 
     async def TaskEnable(self, task: str) -> None:
         self._worker.profile.enable(self._able(task))
+        await self._worker.tell_change(_TOLD_TASKS)
 
     async def TaskDisable(self, task: str) -> None:
         self._worker.profile.disable(TaskType(task) if task in set(TaskType) else self._able(task))
+        await self._worker.tell_change(_TOLD_TASKS)
 
     async def WaitQuiet(self) -> None:
         await self._worker.wait_quiet()

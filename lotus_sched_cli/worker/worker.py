@@ -79,7 +79,7 @@ class Worker:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._poke = asyncio.Event()
-        self._recapped = 0
+        self._changes = 0
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -118,19 +118,28 @@ class Worker:
                 "this miner is a stock lotus-miner: it reads caps only when a worker registers, so restart this one"
             )
             return
-        self._recapped += 1
-        telling = self._start(self._tell_caps(self._recapped), "telling the miner of other caps")
-        await asyncio.wait({telling}, timeout=_TOLD)
+        await self.tell_change()
 
-    async def _tell_caps(self, change: int) -> None:
-        while change == self._recapped:
+    async def tell_change(self, within: float = _TOLD) -> None:
+        """Caps or task types are others now; waits so many seconds for a miner of ours to have heard of it.
+
+        A stock miner asks for the types itself, at each look at its queue.
+        """
+        if self.stock_miner:
+            return
+        self._changes += 1
+        telling = self._start(self._tell_change(self._changes), "telling the miner of other caps or tasks")
+        await asyncio.wait({telling}, timeout=within)
+
+    async def _tell_change(self, change: int) -> None:
+        while change == self._changes:
             try:
                 await self.miner.call("WorkerChanged", self.process_session, result=None)
                 return
             except (RpcError, RpcConnectError) as why:
                 if isinstance(why, RpcError) and why.unknown_method:
                     return
-                log.debug(f"the miner has not heard of the other caps yet: {why}")
+                log.debug(f"the miner has not heard of the other caps or tasks yet: {why}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._poke.wait(), self._retry)
 

@@ -242,12 +242,16 @@ async def test_disabled_it_answers_no_session(farm: Farm) -> None:
     await worker.close()
 
 
-async def test_a_type_that_a_flag_left_out_can_be_switched_on_while_it_runs(farm: Farm) -> None:
+async def test_a_type_that_a_flag_left_out_can_be_switched_on_and_the_miner_hears_of_it(farm: Farm) -> None:
     await farm.start(farm.options(precommit1=False))
     worker = farm.miner.worker()
     assert "seal/v0/precommit/1" not in await worker.call("TaskTypes")
+    assert "WorkerChanged" not in farm.miner.calls
     await worker.call("TaskEnable", "seal/v0/precommit/1")
     assert "seal/v0/precommit/1" in await worker.call("TaskTypes")
+    assert farm.miner.calls.count("WorkerChanged") == 1
+    await worker.call("TaskDisable", "seal/v0/precommit/1")
+    assert farm.miner.calls.count("WorkerChanged") == 2
     await worker.close()
 
 
