@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -151,3 +152,18 @@ def test_the_file_of_a_real_miner_with_its_changes_is_read(tmp_path: Path) -> No
     config = load(written(tmp_path, text), {})
     assert config.text("API.ListenAddress") == "/ip4/10.9.0.1/tcp/2345/http"
     assert not config.warnings
+
+
+def test_what_would_hold_up_a_running_miner_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    os.mkfifo(file)
+    with pytest.raises(UserError, match="is no regular file: put one there"):
+        load(file, {})
+    file.unlink()
+    file.write_text("# a log, written to the wrong name\n" * 10_000)
+    with pytest.raises(UserError, match="longer than 262144 bytes: shorten it"):
+        load(file, {})
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        load(file, {})

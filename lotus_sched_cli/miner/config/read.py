@@ -7,7 +7,9 @@ is refused with key, value and what is allowed.
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,8 @@ from .keys import BOOL, FLOAT, INT, KEYS, LIST, MAP, UINT, Key
 _BY_PATH: Final = {k.path: k for k in KEYS if k.type != MAP}
 _BY_LOWER: Final = {k.path.lower(): k for k in KEYS if k.type != MAP}
 _LEVELS_SECTION: Final = "Logging.SubsystemLevels"
+#: Bytes of a config.toml at most; the whole of the keys with their comments takes 16 KiB.
+MOST: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def _parse(path: Path) -> Mapping[str, Any]:
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        return tomlkit.parse(_text(path)).unwrap()
     except TOMLKitError as e:
         raise UserError(
             f"{path}: {e}: correct that line, or move the file away to start from the defaults"
@@ -120,6 +124,20 @@ def _parse(path: Path) -> Mapping[str, Any]:
         raise UserError(f"{path}: not UTF-8 text ({e.reason} at byte {e.start})") from e
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+
+
+def _text(path: Path) -> str:
+    """The file's text. Raises OSError, UnicodeDecodeError, and UserError for what the running miner would stand still
+    over: a pipe that nobody writes into, or more than anyone writes by hand."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise UserError(f"{path}: is no regular file: put one there, or move it away for the defaults")
+        raw = file.read(MOST + 1)
+    if len(raw) > MOST:
+        raise UserError(
+            f"{path}: longer than {MOST} bytes: shorten it, or move it away to start from the defaults"
+        )
+    return raw.decode()
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
