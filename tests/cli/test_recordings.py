@@ -81,6 +81,8 @@ class Replay:
                 return call.answer["result"]
         if method == "Version":
             return {"Version": "v1.36.2-dev+2k+git.b835fab70", "APIVersion": 66816, "BlockDelay": 4}
+        if method == "SectorsTable":  # ours; a stock miner does not know it
+            raise RpcError(-32601, f"method 'Filecoin.{method}' not found")
         raise LookupError(f"{method}{text} is not in the recording")
 
 
