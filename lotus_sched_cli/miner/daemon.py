@@ -228,12 +228,10 @@ class _Start:
             chain = await Chain.open(store, _chain_settings(config), verifier, clock)
         except ValueError as e:
             raise UserError(f"{self._repo.path / STORE}: {e}") from e
-        dialer = Dialer(auth.sign(facts.secret, ["admin"]))
-        stack.push_async_callback(dialer.close)
         workers = Registry(
             store,
             clock=clock,
-            dial=dialer,
+            dial=Dialer(auth.sign(facts.secret, ["admin"])),
             defaults=default_caps(config),
             proof=proof,
             heartbeat=self._options.heartbeat,
