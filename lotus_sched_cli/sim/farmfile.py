@@ -44,6 +44,9 @@ _BATCH: Final = ("count", "every", "per_day", "first", "from", "until", "on", "p
 _CONTENTION: Final = ("p1_full_speed", "p1_memory", "gpu_overlap")
 _RESTARTS: Final = ("restart_every", "restart_lasts")
 _SPREADS: Final = ("count", "share")
+#: Of a group and of a batch: each is an object in memory, and a slip of the keyboard must not fill it.
+MOST_WORKERS: Final = 100_000
+MOST_SECTORS: Final = 10_000_000
 
 
 def shipped() -> dict[str, str]:
@@ -147,7 +150,7 @@ class _Reader:
         self._known(limits, tuple(t.short for t in STAGES if t.kind is None), f"{at}limits.")
         return Group(
             name=name,
-            count=self._whole(raw, "count", 1, at, 1),
+            count=self._count(raw, at, MOST_WORKERS),
             tasks=tasks,
             caps=self._caps(self._table(raw, "caps", at), f"{at}caps.", tasks),
             limits={BY_SHORT[k]: self._whole(limits, k, 0, f"{at}limits.", 1) for k in limits},
@@ -215,7 +218,7 @@ class _Reader:
                 f"{at}on", "", f"sectors that begin with {start.short} have files; name the group they lie on"
             )
         batch = Batch(
-            count=self._whole(raw, "count", 1, at, 1),
+            count=self._count(raw, at, MOST_SECTORS),
             every=every,
             first=self._duration(raw, "first", 0.0, at),
             start=start,
@@ -286,6 +289,12 @@ class _Reader:
         value = self._text(raw, key, default, at)
         if value not in known:
             self._unknown(f"{at}{key}", value, known)
+        return value
+
+    def _count(self, raw: Mapping[str, Any], at: str, most: int) -> int:
+        value = self._whole(raw, "count", 1, at, 1)
+        if value > most:
+            self._bad(f"{at}count", value, f"a whole number from 1 to {most}")
         return value
 
     def _whole(self, raw: Mapping[str, Any], key: str, default: int, at: str, least: int | None) -> int:

@@ -53,6 +53,8 @@ def complaint(text: str) -> str:
         (SECTORS, "my.toml: workers: write at least one [[workers]]"),
         (WORKER, "my.toml: sectors: write at least one [[sectors]]"),
         (SECTORS + WORKER + "count = 0", "my.toml: workers.w.count = 0: allowed is a whole number from 1 up"),
+        (SECTORS + WORKER + "count = 1000000", "my.toml: workers.w.count = 1000000: allowed is a whole number from 1 to 100000"),
+        ("[[sectors]]\ncount = 100000000\n" + WORKER, "my.toml: sectors[1].count = 100000000: allowed is a whole number from 1 to 10000000"),
         (SECTORS + WORKER + WORKER, 'my.toml: workers.name = "w": allowed is a name that no other group has'),
         ('policies = ["ballanced"]\n' + SECTORS + WORKER, 'my.toml: policies = "ballanced": allowed is balanced or windowed'),
         ('[[sectors]]\ncount = 1\nfrom = "PC2"\n' + WORKER, "my.toml: sectors[1].on: sectors that begin with PC2 have files; name the group they lie on"),

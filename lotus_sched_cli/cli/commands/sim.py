@@ -163,7 +163,10 @@ def write_json(name: str, data: object) -> None:
     if name == "-":
         sys.stdout.write(text)
     else:
-        Path(name).expanduser().write_text(text, encoding="utf-8")
+        try:
+            Path(name).expanduser().write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CliError(f"--json {name}: {error.strerror}", "name a file that can be written") from None
 
 
 class ProgressLine:
