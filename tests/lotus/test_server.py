@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -217,6 +220,23 @@ async def test_a_c1_output_of_60_mib_passes_and_more_than_the_limit_does_not() -
         too_big = "request bigger than maximum 84934656 allowed"
         assert await wire.post(" " * ((81 << 20) + 1)) == (500, error(-32700, too_big, "null"))
     await runner.cleanup()
+
+
+async def test_a_client_that_dies_in_the_middle_of_a_request_leaves_no_trace_in_the_log(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = wire.running.url.split("/")[2].split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /rpc/v0 HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {wire.running.token}\r\nContent-Length: 100\r\n\r\n"
+    writer.write(head.encode() + b'{"jsonrpc":')
+    await writer.drain()
+    # The server has read what there is once it answers somebody else.
+    assert (await wire.call("Version"))[0] == 200
+    linger = struct.pack("ii", 1, 0)  # closing sends RST, as the kernel does for a killed process
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
+    assert (await wire.call("Version"))[0] == 200
+    assert not [r for r in caplog.records if r.name.startswith("aiohttp") and r.levelno >= logging.WARNING]
 
 
 async def test_a_worker_asks_no_default_permission_and_has_no_discover_alias() -> None:

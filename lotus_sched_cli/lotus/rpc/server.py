@@ -158,7 +158,11 @@ class RpcServer:
             return unauthorized()
         if "upgrade" in request.headers.get("Connection", "").lower():
             return await self._websocket(request, who)
-        body = await self._read(request)
+        try:
+            body = await self._read(request)
+        except ConnectionError:
+            # Killed in the middle of a request; the answer reaches nobody.
+            return web.Response(status=400)
         if body is None:
             answer = protocol_answer(PARSE, f"request bigger than maximum {self._max_body} allowed", None)
             response = web.Response(status=500, body=answer.body, headers=_JSON)
