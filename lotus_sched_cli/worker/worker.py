@@ -343,7 +343,7 @@ class Worker:
     def _call_error(self, why: Exception, what: str) -> CallError:
         if isinstance(why, SealError | StorageError) and why.code:
             return CallError(why.code, why.text)
-        if not isinstance(why, SealError | StorageError | RpcError | RpcConnectError):
+        if not isinstance(why, SealError | StorageError | RpcError | RpcConnectError | OSError):
             log.error(f"unexpected {type(why).__name__} in {what}: {why!r}", exc=why)
         return CallError(0, f"{why} [name: {self.profile.name}]")
 

@@ -113,6 +113,7 @@ CASES = [
            "miner --miner-repo {tmp} run", before=make("storage.json")),
     DAEMON('--miner-api "<text>" is no port', "miner run --miner-api 70000"),
     DAEMON('--sealer "<text>" is unknown', "worker run --sealer magic"),
+    DAEMON("--name <text> has characters that no table can show", "worker run --name a\x07b"),
     DAEMON('invalid value "<text>" for --listen: give HOST:PORT, like 192.168.1.5:3456',
            "worker --worker-repo {tmp}/w run --listen nowhere"),
     DAEMON('interpreting resource env vars: parsing (atoi) FIL_PROOFS_MULTICORE_SDR_PRODUCERS: strconv.Atoi: parsing "<text>": '

@@ -94,6 +94,7 @@ def same(raised: str, page: str) -> bool:
 
 #: Provoked in the tests of their commands: they need a worker that stays busy, hours of simulation, or a broken machine.
 RARE = {
+    "--json *: *",
     "* is not empty after * s: *",
     "* under * came to a standstill",
     "matplotlib is not installed",

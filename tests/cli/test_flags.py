@@ -152,6 +152,7 @@ def test_a_worker_takes_durations_as_go_writes_them(options: Any) -> None:
         (["--precommit1max", "-1"], "--precommit1max -1 is negative; give 0 or more"),
         (["--precommit1max=abc"], 'invalid value "abc" for flag -precommit1max: parse error; give a whole number'),
         (["--timeout", "30"], 'invalid value "30" for flag -timeout: time: missing unit in duration "30"; give a duration like 30s or 1h30m'),
+        (["--name", "a\nb"], "--name 'a\\nb' has characters that no table can show; give a name of one line"),
         (["--sealer", "magic"], '--sealer "magic" is unknown; use one of auto, simulated, proofs, external'),
         (["extra"], "incorrect number of arguments, got 1; usage: lotus-worker run [command options]"),
     ],

@@ -148,6 +148,8 @@ def run(
 
         warn("The '--address' flag is deprecated, it has been replaced by '--listen'")
         listen = address
+    if not name.isprintable():
+        raise CliError(f"--name {name!r} has characters that no table can show", "give a name of one line")
     caps = {
         "precommit1max": precommit1max,
         "precommit1holdmax": precommit1holdmax,
