@@ -49,7 +49,7 @@ DEFAULTLEVELS: Final[Mapping[str, str]] = {
     "stores": "debug",
 }
 #: Loggers that exist from the start, as in Lotus.
-_KNOWN: Final = (
+KNOWN: Final = (
     "advmgr", "stores", "sectors", "evtsm", "ffiwrapper", "worker", "main", "sealworker", "rpc", "rpcenc", "auth", "node",
     "storageminer", "repo", "modules", "builder", "ulimit", "cli", "cliutil", "lotus-miner", "alerting", "config",
 )  # fmt: skip
@@ -130,7 +130,7 @@ def get(name: str) -> Log:
 
 def names() -> list[str]:
     """All subsystems, as ``log list`` gives them."""
-    return list(dict.fromkeys((*_KNOWN, *_logs)))
+    return list(dict.fromkeys((*KNOWN, *_logs)))
 
 
 def set_level(system: str, level: str) -> None:

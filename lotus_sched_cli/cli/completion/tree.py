@@ -140,7 +140,7 @@ def kinds() -> dict[str, tuple[str, ...]]:
         "perms": PERMISSIONS,
         "layouts": tuple(state.LAYOUTS),
         "formats": tuple(getattr(state, "FORMATS", ())),
-        "loggers": tuple(logs.names()),
+        "loggers": logs.KNOWN,
         "sizes": tuple(SECTOR_SIZES),
         "proofs": tuple(PROOFS),
         "sealers": tuple(SEALERS),
