@@ -24,7 +24,7 @@ from .recording import Exchange, need, timeline
 pytestmark = pytest.mark.captures
 
 #: Statuses that Lotus gives.
-LOTUS = frozenset({200, 204, 206, 302, 400, 401, 404, 405, 416, 500})
+LOTUS = frozenset({200, 204, 206, 302, 400, 401, 404, 405, 416, 417, 500})
 MOST_GROWTH = 50 << 20
 AT_ONCE = 8
 BITS = (
