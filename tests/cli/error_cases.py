@@ -208,6 +208,7 @@ CASES = [
     OTHER('policy "<name>" is unknown', "sched sim --policy magic two-gpus"),
     OTHER("--plot <file>: unknown kind of picture", "sched sim --plot x.bmp two-gpus"),
     OTHER("--plot <file>: there is no such folder", "sched sim --plot {tmp}/none/x.png two-gpus"),
+    OTHER("--plot <file>: <why>", "sched sim --plot /proc/x.png two-gpus"),
 ]  # fmt: skip
 
 

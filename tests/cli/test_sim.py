@@ -82,6 +82,7 @@ def test_a_bad_farm_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (("two-workers", "--plot", "farm.jpg"), "end its name with .png or .svg"),
         (("two-workers", "--plot", "/nowhere/farm.png"), "there is no such folder"),
         (("two-workers", "--json", "/nowhere/farm.json"), "there is no such folder"),
+        (("two-workers", "--json", "/proc/farm.json"), "--json /proc/farm.json: No such file or directory"),
         (("two-workers", "--json", "/dev/full"), "--json /dev/full: No space left on device; name a file"),
         (("nothing.toml",), "No such file or directory"),
     ],

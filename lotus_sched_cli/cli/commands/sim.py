@@ -147,8 +147,18 @@ def check_plot(name: str) -> None:
 
 def check_folder(flag_: str, name: str) -> None:
     """Raises CliError if the file could not be written there."""
-    if not Path(name).expanduser().absolute().parent.is_dir():
+    from tempfile import TemporaryFile
+
+    path = Path(name).expanduser().absolute()
+    if not path.parent.is_dir():
         raise CliError(f"{flag_} {name}: there is no such folder", "make it first, or name another")
+    if path.exists():
+        return
+    try:
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise CliError(f"{flag_} {name}: {error.strerror}", "name a file that can be written") from None
 
 
 def draw(traces: list[Trace], name: str) -> None:
