@@ -34,7 +34,9 @@ FOLLOWS = frozenset(
 UNORDERED = frozenset({"StorageFindSector", "StorageList", "StorageBestAlloc"})
 THEIR_VERSION = b"v1.36.2-dev+2k+git.b835fab70"
 #: How long an answer may take here, seconds; shapes are made in the same process meanwhile.
-PATIENCE = 120.0
+PATIENCE = 60.0
+#: How long no answer may come where the recorded client left without one, seconds.
+UNANSWERED = 1.0
 _NOT_SENT = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
 
 
@@ -53,7 +55,10 @@ class Player:
     def __init__(self, url: str, mapping: Mapping) -> None:
         self._url = url
         self._mapping = mapping
-        self._http = aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(PATIENCE))
+        # every command is a connection of its own; hundreds stay open in a scenario
+        pool = aiohttp.TCPConnector(limit=0)
+        patience = aiohttp.ClientTimeout(PATIENCE)
+        self._http = aiohttp.ClientSession(connector=pool, auto_decompress=False, timeout=patience)
         self._sockets: dict[int, _Talk] = {}
 
     async def close(self) -> None:
@@ -67,18 +72,24 @@ class Player:
         at: Callable[[Exchange], Awaitable[None]],
         differs: Callable[[Exchange, Heard], Iterable[str]],
     ) -> list[str]:
-        """The differences, each with the exchange that it is of."""
+        """The differences, each with the exchange that it is of. What hangs is the last that is asked."""
         running: dict[asyncio.Task[list[str]], Exchange] = {}
         found: list[str] = []
+        hanging: list[Exchange] = []
 
         async def one(e: Exchange) -> list[str]:
             try:
                 heard = await self.ask(e)
-            except (TimeoutError, aiohttp.ClientError, LookupError) as why:
+            except TimeoutError:
+                hanging.append(e)
+                return [f"{_name(e)}: no answer in {PATIENCE:.0f} s, what comes after it was not asked"]
+            except (aiohttp.ClientError, LookupError) as why:
                 return [f"{_name(e)}: no answer ({why!r})"]
             return [f"{_name(e)}: {text}" for text in differs(e, heard)]
 
         for e in asked:
+            if hanging:
+                break
             due = [task for task, other in running.items() if other.done <= e.t]
             if due:
                 await asyncio.wait(due)
@@ -110,7 +121,13 @@ class Player:
                 talk = self._sockets[e.conn] = await _Talk.open(
                     self._http, self._url + "/rpc/v0", token.decode()
                 )
-            answer = await talk.ask(json.loads(body)["id"], body.decode())
+            waits = PATIENCE if e.answer is not None else UNANSWERED
+            try:
+                answer = await talk.ask(json.loads(body)["id"], body.decode(), waits)
+            except TimeoutError:
+                if e.answer is not None:
+                    raise
+                answer = b""
             return Heard(200, {}, self._mapping.theirs(answer))
         headers = [
             (k, self._mapping.ours(v.encode()).decode()) for k, v in e.headers if k.lower() not in _NOT_SENT
@@ -140,10 +157,10 @@ class _Talk:
         self._reader.cancel()
         await self._ws.close()
 
-    async def ask(self, id_: Any, text: str) -> bytes:
+    async def ask(self, id_: Any, text: str, patience: float) -> bytes:
         answer = self._waiting[id_] = asyncio.get_running_loop().create_future()
         await self._ws.send_str(text)
-        return await asyncio.wait_for(answer, PATIENCE)
+        return await asyncio.wait_for(answer, patience)
 
     async def _read(self) -> None:
         async for message in self._ws:
