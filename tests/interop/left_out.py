@@ -23,8 +23,9 @@ REFUSED: dict[str, str] = {
 #: Scenarios that our miner is held against, whole.
 HELD = frozenset(
     {
-        "s01-miner-start", "s02-worker-start", "s03-miner-restart", "s06-worker-kill", "s07-storage", "s10-dashboard",
-        "s11-miner-restart-in-C2", "s12-errors", "s13-tasks", "s14-datacid", "s15-abort",
+        "s01-miner-start", "s02-worker-start", "s03-miner-restart", "s04-pledge-to-proving", "s05-pledge3", "s06-worker-kill",
+        "s07-storage", "s10-dashboard", "s11-miner-restart-in-C2", "s12-errors", "s13-tasks", "s14-datacid", "s15-abort",
+        "s16-worker-store-path-move", "s17-movestorage", "s18-worker-stop", "s19-unseal",
     }
 )  # fmt: skip
 #: Streams and PoSt files that belong to them.
