@@ -8,13 +8,15 @@ from typing import Any
 
 
 class Clock:
-    """``now`` in seconds from the start of the simulation. ``moved`` is when real work last began, ended or came."""
+    """``now`` in seconds from the start of the simulation. ``moved`` is when real work last began, ended or came,
+    ``gained`` when some last ended well."""
 
-    __slots__ = ("_heap", "_order", "moved", "now")
+    __slots__ = ("_heap", "_order", "gained", "moved", "now")
 
     def __init__(self) -> None:
         self.now = 0.0
         self.moved = 0.0
+        self.gained = 0.0
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
 

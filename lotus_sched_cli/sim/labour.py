@@ -152,6 +152,7 @@ class Labour:
         job.token += 1
         self._clock.moved = now
         if outcome is Outcome.SUCCESS:
+            self._clock.gained = now
             self._effect(job)
         self._stop(job)
         self._shelves.release(job)

@@ -26,6 +26,7 @@ from .farm import FarmSpec
 from .idle import Idle
 from .labour import Labour, chance
 from .line import Line
+from .quantities import duration
 from .shelves import Shelves
 from .things import Host
 from .trace import Trace
@@ -36,6 +37,8 @@ REPORT: Final = 10.0
 SETTLED: Final = 11.0
 #: Of the reports of a path that always changes one in so many seconds is passed on.
 CHANGING: Final = 30.0
+#: Seconds in which no task ends well after which a farm is stuck, however busy it is.
+BARREN: Final = 30 * 86400.0
 #: Called now and then with the virtual time, the sectors that are done, and those in all.
 Progress = Callable[[float, int, int], None]
 
@@ -99,6 +102,9 @@ class Simulation:
                 break
             if at - clock.moved > self._patience and self._nothing_ahead():
                 self.trace.stuck = self._why_stuck()
+                break
+            if at - clock.gained > BARREN and not self._line.ahead:
+                self.trace.stuck = self._why_barren()
                 break
             self._idle.advance(at)
             clock.step()
@@ -213,6 +219,17 @@ class Simulation:
             f"nothing can go on: {len(queue)} tasks wait; "
             f"first {first.type.short} of sector {first.sector.number}: " + "; ".join(texts[:3])
         )
+
+    def _why_barren(self) -> str:
+        """Work is begun again and again, and none ends well: it takes longer than its worker is ever up, mostly."""
+        jobs = [job for host in self.hosts for job in host.jobs.values()]
+        text = f"no task has ended well for {duration(BARREN)}"
+        if not jobs:
+            return f"{text}; {self._why_stuck()}"
+        job = max(jobs, key=lambda job: job.work)
+        text += f"; {job.task.spec.type.short} of sector {job.task.sector.number} takes {duration(job.work)} or more"
+        every = job.host.group.restart_every
+        return text + (f" and {job.host.id} restarts every {duration(every)}" if every else "")
 
 
 def _settings(farm: FarmSpec, policy: str) -> Settings:

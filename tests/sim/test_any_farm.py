@@ -39,7 +39,8 @@ groups = st.builds(
     p1_full_speed=st.integers(0, 2),
     gpu_overlap=st.sampled_from([0.0, 0.5]),
     failures=st.sampled_from([{}, {TaskType.PRECOMMIT1: 0.2}, {TaskType.COMMIT2: 0.3}]),
-    restart_every=st.sampled_from([0.0, 20000.0]),
+    # Longer than the longest PC1, four at once on memory for one: where none ever ends nothing can be promised.
+    restart_every=st.sampled_from([0.0, 100000.0]),
 )
 #: Somebody takes every stage, so that sectors can get through.
 able = Group("able", tasks=frozenset(CHOSEN) | ALWAYS, disk=10 * TIB, storage=TIB)

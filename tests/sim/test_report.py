@@ -128,3 +128,22 @@ def test_a_farm_that_cannot_go_on_says_who_waits_for_what() -> None:
     assert found.sealed == 1
     assert "not enough space" in found.stuck
     assert found.ratio is None
+
+
+def test_a_farm_whose_workers_restart_before_their_work_is_done_is_stuck_however_busy_it_is() -> None:
+    farm = farmfile.loads(
+        """
+        [[sectors]]
+        count = 3
+        [[workers]]
+        name = "w"
+        storage = "10TiB"
+        durations = { PC1 = "8h" }
+        failures = { restart_every = "6h" }
+        """,
+        "restless.toml",
+    )
+    found = report(simulate(farm, "balanced"))
+    assert found.sealed == 0
+    assert "no task has ended well for" in found.stuck
+    assert "PC1 of sector" in found.stuck and "w restarts every 6h" in found.stuck
