@@ -67,10 +67,13 @@ def remedy_for(api: Api, program: str, text: str) -> str:
     return f"the address is {api.address}"
 
 
-def miner_api(ctx: Context) -> Api:
-    """The miner's API by ``--miner-api-url``, MINER_API_INFO or the miner's repo."""
+def miner_api(ctx: Context, *, common: bool = False) -> Api:
+    """The miner's API by ``--miner-api-url``, MINER_API_INFO or the miner's repo.
+
+    ``common``: only calls that every daemon of Lotus answers, which ``--vv`` tells by one line less.
+    """
     options = Globals.of(ctx)
-    return find(options, apiinfo.MINER, options.miner_api_url, options.miner_repo)
+    return find(options, apiinfo.MINER, options.miner_api_url, options.miner_repo, common=common)
 
 
 def worker_api(ctx: Context) -> Api:
@@ -79,14 +82,22 @@ def worker_api(ctx: Context) -> Api:
     return find(options, apiinfo.WORKER, options.worker_api_url, options.worker_repo)
 
 
-def find(options: Globals, kind: apiinfo.Kind, url: str, repo: str) -> Api:
+def find(options: Globals, kind: apiinfo.Kind, url: str, repo: str, *, common: bool = False) -> Api:
     try:
         info = apiinfo.find(kind, url=url, repo=repo, warn=warn)
     except apiinfo.ApiError as error:
         raise DaemonError(str(error), where_remedy(kind, repo, str(error))) from None
     if options.vv:
-        print(f"using {kind.name} API v0 endpoint: {info.url}", file=sys.stderr)
+        names = ["raw"] if common else ["raw", "miner" if kind is apiinfo.MINER else "worker"]
+        say_endpoint(options, names, apiinfo.rpc_url(info.address))
     return Api(info, kind)
+
+
+def say_endpoint(options: Globals, names: list[str], url: str) -> None:
+    """Lotus's lines, on stdout as there; where data is asked for, they would spoil it."""
+    where = sys.stderr if options.format_name() else sys.stdout
+    for name in names:
+        print(f"using {name} API v0 endpoint: {url}", file=where)
 
 
 def where_remedy(kind: apiinfo.Kind, repo: str, text: str) -> str:

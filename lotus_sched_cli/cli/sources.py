@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
@@ -32,17 +33,30 @@ def chain_of(api: Api) -> Chain:
 
     Where neither answers, epochs are shown as bare numbers and the sector's own status tells what is on chain.
     """
+    return of_chain(api, node_chain)
+
+
+def head_of(api: Api) -> Chain:
+    """The same without which sectors are on chain: a list that a miner of many sectors waits long for."""
+    return of_chain(api, lambda node, _: Chain(node.call("ChainHead")["Height"]))
+
+
+def of_chain(api: Api, ask_node: Callable[[Api, str], Chain]) -> Chain:
     version = api.call("Version")
     if SIMULATED in version["Version"]:
-        state = chain_state(api)
+        state = chain_state(api, version)
         return Chain(state.head if state else None, state.block_delay if state else 30.0)
     node = full_node()
-    return node_chain(node, str(api.call("ActorAddress"))) if node else Chain()
+    if node is None:
+        return Chain()
+    return replace(
+        ask_node(node, str(api.call("ActorAddress"))), block_delay=float(version.get("BlockDelay") or 30)
+    )
 
 
-def chain_state(api: Api) -> ChainState | None:
-    """Our miner's simulated chain; None for a miner on a real one."""
-    version = api.call("Version")
+def chain_state(api: Api, version: Mapping[str, Any] | None = None) -> ChainState | None:
+    """Our miner's simulated chain; None for a miner on a real one. ``version``: its ``Version``, if known."""
+    version = version or api.call("Version")
     if SIMULATED not in version["Version"]:
         return None
     told = api.call_or_none("SimulatedChain") or {}
@@ -70,7 +84,6 @@ def node_chain(node: Api, actor: str) -> Chain:
     every = node.call("StateMinerSectors", actor, None, head["Cids"]) or ()
     return Chain(
         head=head["Height"],
-        block_delay=float(node.call("Version").get("BlockDelay") or 30),
         on_chain=frozenset(s["SectorNumber"] for s in every),
         active=frozenset(s["SectorNumber"] for s in active),
     )

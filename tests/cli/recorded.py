@@ -46,6 +46,7 @@ class Capture:
     tty: bool
     text: str
     code: int
+    env: tuple[tuple[str, str], ...] = ()
 
 
 def unix(text: str) -> float:
@@ -110,6 +111,7 @@ def captures(folder: Path) -> Iterator[Capture]:
                 entry["tty"],
                 text.replace("\r\n", "\n"),
                 entry["exit"],
+                tuple((entry.get("env") or {}).items()),
             )
 
 
@@ -121,3 +123,27 @@ def sessions(folder: Path, capture: Capture, first: str) -> list[list[Call]]:
     high = bisect_left(begins, capture.begin + 1.0 + capture.seconds)
     starts = [i for i in range(low, high) if every[i].method == first]
     return [every[i : bisect_left(begins, begins[i] + capture.seconds + 0.2)] for i in starts]
+
+
+@cache
+def answered(folder: Path) -> dict[tuple[str, str, str], list[Call]]:
+    """Every call by its (method, params, host), in order of time."""
+    by: dict[tuple[str, str, str], list[Call]] = {}
+    for call in calls(folder):
+        by.setdefault((call.method, meant(call.method, call.params), call.to), []).append(call)
+    return by
+
+
+def meant(method: str, params: str) -> str:
+    """The parameters without what cannot change the answer: a sector's size says nothing where no fetch is allowed."""
+    if method == "StorageFindSector" and params.endswith(" false]"):
+        return json.dumps([*json.loads(params)[:2], 0, False])
+    return params
+
+
+def elsewhere(folder: Path, method: str, params: str, to: str, at: float, rank: int = 0) -> Call | None:
+    """What the same farm answered to the same call at another time: the ``rank``-nearest to ``at``."""
+    near = sorted(
+        answered(folder).get((method, meant(method, params), to), ()), key=lambda c: abs(c.begin - at)
+    )
+    return near[rank] if rank < len(near) else None

@@ -22,13 +22,13 @@ PERM_HELP = "what the token allows, each with all before it: read, write, sign, 
 @app.command("create-token", cls=GoCommand, help="make a token")
 def create_token(ctx: typer.Context, perm: Annotated[str, flag("--perm", help=PERM_HELP)] = "") -> None:
     wanted = permissions(perm)
-    show(ctx, Lines.of(new_token(miner_api(ctx), wanted)))
+    show(ctx, Lines.of(new_token(miner_api(ctx, common=True), wanted)))
 
 
 @app.command("api-info", cls=GoCommand, help="make a token and print it with the address, for another host")
 def api_info(ctx: typer.Context, perm: Annotated[str, flag("--perm", help=PERM_HELP)] = "") -> None:
     wanted = permissions(perm)
-    api = miner_api(ctx)
+    api = miner_api(ctx, common=True)
     show(ctx, Lines.of(f"MINER_API_INFO={new_token(api, wanted)}:{api.address}"))
 
 

@@ -20,7 +20,7 @@ EVERY: Final = "*"
 
 @app.command("list", cls=ReadCommand, help="list the miner's loggers")
 def list_(ctx: typer.Context) -> None:
-    show(ctx, LogNames(tuple(LogName(name) for name in miner_api(ctx).call("LogList") or ())))
+    show(ctx, LogNames(tuple(LogName(name) for name in miner_api(ctx, common=True).call("LogList") or ())))
 
 
 @app.command("set-level", cls=GoCommand, help="change how much is logged, until the miner's next start")
@@ -31,7 +31,7 @@ def set_level(
 ) -> None:
     if not level:
         raise CliError("level is required", f"give one of {', '.join(LEVELS)}")
-    api = miner_api(ctx)
+    api = miner_api(ctx, common=True)
     if level.lower() not in LEVELS:
         where = (system or [EVERY])[0]
         raise CliError(
@@ -50,4 +50,4 @@ def alerts(
     ctx: typer.Context,
     all: Annotated[bool, flag("--all", help="list those that are over, too")] = False,
 ) -> None:
-    show(ctx, alerts_view(miner_api(ctx).call("LogAlerts") or (), every=all))
+    show(ctx, alerts_view(miner_api(ctx, common=True).call("LogAlerts") or (), every=all))

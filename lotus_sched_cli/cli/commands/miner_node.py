@@ -55,7 +55,7 @@ def info_(
 
 @version.command("version", cls=ReadCommand, help="tell what the running miner is, and this program")
 def version_(ctx: typer.Context) -> None:
-    api = miner_api(ctx)
+    api = miner_api(ctx, common=True)
     told = api.call("Version")
     number = told["APIVersion"]
     numbers = f"{number >> 16}.{number >> 8 & 0xFF}.{number & 0xFF}"
@@ -72,7 +72,7 @@ def wait_api_(
     end = time.monotonic() + seconds(timeout)
     while True:
         try:
-            miner_api(ctx).call("Version", timeout=max(1.0, end - time.monotonic()))
+            miner_api(ctx, common=True).call("Version", timeout=max(1.0, end - time.monotonic()))
             return
         except CliError as error:
             why = error.text

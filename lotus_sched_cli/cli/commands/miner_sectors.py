@@ -10,7 +10,7 @@ from lotus_sched_cli.cli.connect import Api, NoSuchMethod, miner_api
 from lotus_sched_cli.cli.errors import CliError, UnknownCommand
 from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument, flag
 from lotus_sched_cli.cli.render import show
-from lotus_sched_cli.cli.sources import actor_number, chain_of, statuses
+from lotus_sched_cli.cli.sources import actor_number, chain_of, head_of, statuses
 from lotus_sched_cli.cli.state import Globals
 from lotus_sched_cli.cli.views.sectors import (
     Chain,
@@ -143,7 +143,7 @@ def status(
     sector = sector_number(number)
     api = miner_api(ctx)
     answer: dict[str, Any] = api.call("SectorsStatus", sector, on_chain_info)
-    chain = chain_of(api)
+    chain = head_of(api) if on_chain_info else Chain()
     miner = actor_number(api) if on_chain_info else 0
     show(ctx, status_view(answer, miner, chain, log=log, on_chain=on_chain_info, proof=proof))
 
