@@ -6,6 +6,7 @@ It always offers C1, PR1, FIN, GET, FUS and FRU, the rest as ``[Storage]``'s All
 from __future__ import annotations
 
 import socket
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -16,11 +17,12 @@ from lotus_sched_cli.sealers.base import Sealer
 from lotus_sched_cli.sealers.simconfig import SimConfig, load
 from lotus_sched_cli.sealers.simspace import SimSpace
 from lotus_sched_cli.storage.fsstat import SpaceModel
-from lotus_sched_cli.storage.store import Store
+from lotus_sched_cli.storage.store import Store as LocalStore
 from lotus_sched_cli.worker.gpus import Gpu
 from lotus_sched_cli.worker.local import LocalWorker
 
 from .config import Config
+from .store import Store
 
 #: Key of [Storage] → the task types that it allows.
 ALLOWS: Final = {
@@ -47,6 +49,15 @@ def space_model(settings: SimConfig, sector_size: int) -> SpaceModel | None:
     return SimSpace(settings, sector_size) if settings.paths else None
 
 
+async def lasting_id(store: Store) -> str:
+    """The built-in worker's id, the same after every start."""
+    known = await store.meta("builtin_worker")
+    if known is None:
+        known = str(uuid.uuid4())
+        await store.set_meta("builtin_worker", known)
+    return str(known)
+
+
 def offered(config: Config) -> frozenset[TaskType]:
     """The task types that the built-in worker is allowed."""
     tasks = set(ALWAYS_OFFERED)
@@ -58,7 +69,7 @@ def offered(config: Config) -> frozenset[TaskType]:
 
 def make(
     miner: Caller,
-    store: Store,
+    store: LocalStore,
     config: Config,
     sealer: Sealer,
     gpus: tuple[Gpu, ...],

@@ -6,20 +6,17 @@ import asyncio
 import contextlib
 import os
 import resource
-import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from lotus_sched_cli.core.proofs import seal_proof
-from lotus_sched_cli.core.scheduler import Scheduler
-from lotus_sched_cli.core.tasks import FileType, SectorId
-from lotus_sched_cli.lotus import auth, logs, methods, service
+from lotus_sched_cli.core.tasks import FileType
+from lotus_sched_cli.lotus import auth, logs, service
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.repo import Repo, RepoError
 from lotus_sched_cli.lotus.rpc import gohttp
@@ -30,31 +27,21 @@ from lotus_sched_cli.sealers.base import Sealer
 from lotus_sched_cli.sealers.proofs import ProofsSealer
 from lotus_sched_cli.sealers.simconfig import SimConfig
 from lotus_sched_cli.sealers.simulated import SimulatedSealer
-from lotus_sched_cli.sealers.verify import RealVerifier, StandInVerifier
 from lotus_sched_cli.storage import serve
 from lotus_sched_cli.storage.errors import StorageError
-from lotus_sched_cli.storage.index import RpcIndex
 from lotus_sched_cli.storage.store import Store as LocalStore
 from lotus_sched_cli.worker import gpus
 
 from . import builtin, endpoint
 from .alerts import Alerts
-from .api import MinerAPI
-from .chain import Chain, ChainSettings
-from .clock import Clock, steady
+from .assembly import Given, assemble
+from .clock import steady
 from .config import Config, load
 from .context import Facts, Miner
-from .dial import Dialer
-from .dispatch import Dispatch
-from .dispatch.desk import Patience
-from .index import SectorIndex
 from .init import STORE
-from .leftovers import Leftovers
 from .options import MinerRunOptions
-from .reload import default_caps, reload
-from .sectors import Sectors
+from .signals import Hangup, stop_signals
 from .store import Store, StoreError
-from .workers import Registry
 
 __all__ = ["MinerRunOptions", "run"]
 
@@ -75,7 +62,7 @@ async def run(options: MinerRunOptions) -> None:
     environ = dict(os.environ if options.environ is None else options.environ)
     repo = open_repo(options.miner_repo, options.repo_text)
     async with AsyncExitStack() as stack:
-        hangup = stack.enter_context(_Hangup())
+        hangup = stack.enter_context(Hangup())
         try:
             repo.acquire()
         except RepoError as e:
@@ -87,7 +74,7 @@ async def run(options: MinerRunOptions) -> None:
             _config_log.warn(warning)
         stop = asyncio.Event()
         caught: list[str] = []
-        stack.enter_context(_signals(stop, caught))
+        stack.enter_context(stop_signals(stop, caught))
         start = _Start(options, environ, repo, config, stop, hangup)
         await start.up(stack)
         service.ready(f"serving at {(repo.path / 'api').read_text()}")
@@ -122,7 +109,7 @@ class _Start:
         repo: Repo,
         config: Config,
         stop: asyncio.Event,
-        hangup: _Hangup,
+        hangup: Hangup,
     ) -> None:
         self._options = options
         self._environ = environ
@@ -130,7 +117,6 @@ class _Start:
         self._config = config
         self._stop = stop
         self._hangup = hangup
-        self._clock: Clock = steady()
         self._alerts = Alerts()
 
     async def up(self, stack: AsyncExitStack) -> None:
@@ -147,7 +133,20 @@ class _Start:
         store = await self._open_store()
         stack.push_async_callback(store.close)
         facts = await self._facts(store)
-        miner, server = await self._parts(stack, store, facts, settings, address)
+        given = Given(
+            repo=repo,
+            config=config,
+            environ=self._environ,
+            store=store,
+            facts=facts,
+            settings=settings,
+            address=address,
+            clock=steady(),
+            alerts=self._alerts,
+            heartbeat=self._options.heartbeat,
+            stop=self._stop,
+        )
+        miner, server = await assemble(given, stack)
         cards = await asyncio.to_thread(gpus.detect, self._environ)
         if cards.warning:
             logs.get("advmgr").warn(cards.warning)
@@ -164,7 +163,7 @@ class _Start:
         stack.push_async_callback(miner.workers.close)
         await stack.enter_async_context(_http(server, miner.local, sock))
         await self._open_paths(stack, miner)
-        await miner.workers.add_builtin(await _builtin_id(store), local.caller, address.rpc_url)
+        await miner.workers.add_builtin(await builtin.lasting_id(store), local.caller, address.rpc_url)
         await miner.sectors.start()
         stack.push_async_callback(miner.sectors.stop)
         repo.set_token(auth.sign(facts.secret, auth.ALL))
@@ -211,107 +210,6 @@ class _Start:
             version=VERSION,
         )
 
-    async def _parts(
-        self,
-        stack: AsyncExitStack,
-        store: Store,
-        facts: Facts,
-        settings: SimConfig,
-        address: endpoint.Address,
-    ) -> tuple[Miner, RpcServer]:
-        config, clock = self._config, self._clock
-        proof = seal_proof(facts.sector_size)
-        try:
-            real = await store.meta("chain.proofs") == "real"
-            program = prover.need(self._environ, "a chain that verifies real proofs") if real else None
-            verifier = StandInVerifier() if program is None else RealVerifier(program, self._environ)
-            chain = await Chain.open(store, _chain_settings(config), verifier, clock)
-        except ValueError as e:
-            raise UserError(f"{self._repo.path / STORE}: {e}") from e
-        workers = Registry(
-            store,
-            clock=clock,
-            dial=Dialer(auth.sign(facts.secret, ["admin"])),
-            defaults=default_caps(config),
-            proof=proof,
-            heartbeat=self._options.heartbeat,
-        )
-        api = MinerAPI()
-        server = RpcServer(
-            methods.MINER, api, auth.LocalVerifier(facts.secret), aliases=methods.MINER_ALIASES
-        )
-        local = LocalStore(
-            RpcIndex(LocalCaller(server)),
-            address.remote_url,
-            headers={"Authorization": f"Bearer {auth.sign(facts.secret, ['admin'])}"},
-            space=builtin.space_model(settings, facts.sector_size),
-            parallel_fetch=config.number("Storage.ParallelFetchLimit"),
-        )
-        stack.push_async_callback(local.close)
-
-        async def remove_files(sector: SectorId) -> None:
-            await local.remove(sector, _ALL_FILES)
-
-        async def confirm(worker_id: str) -> None:
-            await index.drop_unconfirmed(worker_id)
-            await leftovers.joined(worker_id)
-
-        dispatch = Dispatch(
-            store,
-            Scheduler(config.scheduler()),
-            workers,
-            clock=clock,
-            patience=Patience(lost_after=config.seconds("Storage.LostAfter")),
-            confirm=confirm,
-            remove_files=remove_files,
-            lacking=lambda sector, types, worker_id: index.lacking(sector, types, worker_id),
-        )
-        index = SectorIndex(
-            store,
-            clock=clock,
-            emit=dispatch.post,
-            owners=workers,
-            makers=dispatch.desk.makers,
-            alerts=self._alerts,
-        )
-        leftovers = Leftovers(
-            store,
-            index,
-            lambda sector, types, keep: local.remove(sector, types, keep=keep),
-            dispatch.desk.spawn,
-        )
-        index.judge, dispatch.desk.made = leftovers.judge, leftovers.made
-        workers.listen(dispatch, reown=index.reown, moved=index.moved)
-        sectors = Sectors(
-            store,
-            chain,
-            dispatch,
-            config.pipeline(),
-            miner=facts.actor,
-            proof=proof,
-            max_sealing=config.number("Sealing.MaxSealingSectors"),
-            first_number=await store.meta("first_sector") or 0,
-            clock=clock,
-        )
-        miner = Miner(
-            facts=facts,
-            repo=self._repo,
-            config=config,
-            clock=clock,
-            store=store,
-            chain=chain,
-            alerts=self._alerts,
-            index=index,
-            workers=workers,
-            dispatch=dispatch,
-            sectors=sectors,
-            local=local,
-            stop=self._stop,
-            environ=self._environ,
-        )
-        api.bind(miner)
-        return miner, server
-
     async def _open_paths(self, stack: AsyncExitStack, miner: Miner) -> None:
         try:
             await miner.local.open_all(Path(p) for p in self._repo.storage_paths())
@@ -326,79 +224,11 @@ class _Start:
         stack.push_async_callback(end)
 
 
-def _chain_settings(config: Config) -> ChainSettings:
-    return ChainSettings(
-        config.seconds("Chain.BlockDelaySecs"),
-        config.number("Chain.PreCommitChallengeDelay"),
-        config.number("Chain.MessageConfidence"),
-    )
-
-
-async def _builtin_id(store: Store) -> str:
-    """The lasting id of the built-in worker."""
-    known = await store.meta("builtin_worker")
-    if known is None:
-        known = str(uuid.uuid4())
-        await store.set_meta("builtin_worker", known)
-    return str(known)
-
-
 def _set_levels(levels: Mapping[str, str]) -> None:
     """``[Logging.SubsystemLevels]``; bad levels are left out, as in Lotus."""
     for system, level in levels.items():
         with contextlib.suppress(logs.LogConfigError):
             logs.set_level(system, level)
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event, caught: list[str]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    names = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminated"}
-
-    def on(name: str) -> None:
-        caught.append(name)
-        stop.set()
-
-    for number, name in names.items():
-        loop.add_signal_handler(number, on, name)
-    try:
-        yield
-    finally:
-        for number in names:
-            loop.remove_signal_handler(number)
-
-
-class _Hangup:
-    """SIGHUP reads config.toml again. Before the miner serves it waits for that, and when it stops it does nothing:
-    a reload that comes too early or too late must not end the process, as an unhandled SIGHUP would."""
-
-    def __init__(self) -> None:
-        self._miner: Miner | None = None
-        self._waits = False
-
-    def __enter__(self) -> _Hangup:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
-
-    def serves(self, miner: Miner) -> None:
-        self._miner = miner
-        if self._waits:
-            self._on()
-
-    def ends(self) -> None:
-        self._miner, self._waits = None, False
-
-    def _on(self) -> None:
-        if self._miner is None:
-            self._waits = True
-            return
-        try:
-            reload(self._miner, self._miner.environ)
-        except UserError as e:
-            _config_log.error(f"config.toml read again, nothing changed: {e}")
 
 
 def _raise_file_limit(alerts: Alerts) -> None:
