@@ -16,7 +16,7 @@ from farm.farm import Farm
 from farm.test_scenes import FAST_CHAIN
 from proofs.conftest import parameters, program_path  # noqa: F401 - fixtures
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 #: Stands before the program and spoils what the plan says, by command and sector; all else is the program's own doing.
 SPOILER = """#!{python} -IS
@@ -45,7 +45,7 @@ if what.startswith("kill when "):
     work.stdin.write(json.dumps(request).encode())
     work.stdin.close()
     while not begun.exists() and work.poll() is None:
-        pass
+        time.sleep(0.001)
     work.kill()
     note.rename(note.with_suffix(".killed" if work.wait() == -signal.SIGKILL else ".late"))
     os.kill(os.getpid(), signal.SIGKILL)
