@@ -19,7 +19,22 @@ PROGRAMS: Final = {"StorageMiner": "lotus-miner", "Worker": "lotus-worker", "Ful
 
 
 class NoSuchMethod(CliError):
-    """The other side is a stock one that lacks a method of ours."""
+    """The other side is a stock one that lacks a method of ours; ``version`` is asked for where it is shown."""
+
+    def __init__(self, text: str, api: Api) -> None:
+        super().__init__(text)
+        self._api = api
+
+    @property
+    def version(self) -> str:
+        told = self._api.call_or_none("Version")
+        if isinstance(told, int):  # a worker's
+            return f"API {told >> 16}.{told >> 8 & 0xFF}.{told & 0xFF}"
+        return str(told["Version"]) if told else "version unknown"
+
+    def __str__(self) -> str:
+        program = PROGRAMS[self._api.kind.name]
+        return f"{self.text}; this {program} is a stock one or too old for it ({self.version})"
 
 
 class Api:
@@ -48,7 +63,7 @@ def ask(api: Api, peer: OneShot, method: str, params: tuple[Any, ...]) -> Any:
         return peer.call(method, *params)
     except RpcError as error:
         if error.unknown_method:
-            raise NoSuchMethod(f"{error}", f"this {program} is a stock one or too old for it") from None
+            raise NoSuchMethod(f"{error}", api) from None
         raise DaemonError(str(error)) from None
     except RpcConnectError as error:
         raise DaemonError(str(error), remedy_for(api, program, str(error))) from None

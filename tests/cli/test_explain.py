@@ -132,8 +132,10 @@ def test_explain_is_data_for_programs(api: FakeApi, miner: Run) -> None:
 
 
 def test_errors_and_stock_miners_are_one_line(api: FakeApi, miner: Run) -> None:
-    assert "is a stock one and explains nothing" in miner("sealing", "explain", "15").error
-    assert "is a stock one: its workers never rest" in miner("sealing", "end-rest", "w").error
+    assert "is a stock one (version unknown) and explains nothing" in miner("sealing", "explain", "15").error
+    assert (
+        "is a stock one (version unknown): its workers never rest" in miner("sealing", "end-rest", "w").error
+    )
     assert miner("sealing", "explain").code != 0
 
 

@@ -27,8 +27,9 @@ def assign(
                 "give more of the id" if found else "see 'lotus-miner sealing jobs --queued'",
             )
         load = api.call("SealingAssign", found[0]["TaskID"], worker, force)
-    except NoSuchMethod:
+    except NoSuchMethod as why:
         raise CliError(
-            "this lotus-miner is a stock one and places its tasks itself", "see its sealing sched-diag"
+            f"this lotus-miner is a stock one ({why.version}) and places its tasks itself",
+            "see its sealing sched-diag",
         ) from None
     print(f"{found[0]['Task']} of sector {found[0]['Sector']} goes to {load['Name']} ({load['Session'][:8]})")

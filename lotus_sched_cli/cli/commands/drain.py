@@ -146,8 +146,8 @@ def left(load: dict[str, Any]) -> str:
 def ask(api: Api, method: str, *params: Any) -> Any:
     try:
         return api.call(method, *params)
-    except NoSuchMethod:
+    except NoSuchMethod as why:
         raise CliError(
-            "this lotus-miner is a stock one and cannot drain a worker",
+            f"this lotus-miner is a stock one ({why.version}) and cannot drain a worker",
             "on the worker's host: 'lotus-worker set --enabled=false', then 'lotus-worker wait-quiet'",
         ) from None

@@ -21,8 +21,10 @@ def forget(
 
     try:
         done = miner_api(ctx).call("SealingForget", worker, force, timeout=None)
-    except NoSuchMethod:
-        raise CliError("this lotus-miner is a stock one and cannot forget a worker", "restart it") from None
+    except NoSuchMethod as why:
+        raise CliError(
+            f"this lotus-miner is a stock one ({why.version}) and cannot forget a worker", "restart it"
+        ) from None
     show(ctx, Lines.of(*told(done)))
 
 

@@ -72,9 +72,10 @@ def names(words: Sequence[str]) -> list[str]:
 def ask(api: Api, method: str, *params: Any) -> Any:
     try:
         return api.call(method, *params)
-    except NoSuchMethod:
+    except NoSuchMethod as why:
         raise CliError(
-            "this lotus-miner is a stock one and knows no caps", "set them at the worker: lotus-worker set"
+            f"this lotus-miner is a stock one ({why.version}) and knows no caps",
+            "set them at the worker: lotus-worker set",
         ) from None
 
 

@@ -24,9 +24,10 @@ def explain(ctx: typer.Context, what: Annotated[str, argument("SECTOR|TASK-ID")]
     api = miner_api(ctx)
     try:
         told = api.call("SealingExplain", what)
-    except NoSuchMethod:
+    except NoSuchMethod as why:
         raise CliError(
-            "this lotus-miner is a stock one and explains nothing", "see 'lotus-miner sealing sched-diag'"
+            f"this lotus-miner is a stock one ({why.version}) and explains nothing",
+            "see 'lotus-miner sealing sched-diag'",
         ) from None
     show(ctx, explanation(told, time.time()))
 
@@ -42,8 +43,8 @@ def end_rest(
 
     try:
         ended = miner_api(ctx).call("SealingEndRest", worker, task)
-    except NoSuchMethod:
-        raise CliError("this lotus-miner is a stock one: its workers never rest") from None
+    except NoSuchMethod as why:
+        raise CliError(f"this lotus-miner is a stock one ({why.version}): its workers never rest") from None
     show(ctx, Lines.of(f"worker {worker} takes {', '.join(short(t) for t in ended)} again"))
 
 

@@ -31,7 +31,7 @@ def record(
         told = miner_api(ctx).call("SealingRecord")
     except NoSuchMethod as why:
         raise CliError(
-            "this miner does not measure its workers (a stock one)",
+            f"this lotus-miner is a stock one ({why.version}) and does not measure its workers",
             "write the farm by hand: 'lotus-sched sim --print'",
         ) from why
     farm, remarks = farm_of(told, path.stem)

@@ -140,9 +140,10 @@ def find_job(api: Api, prefix: str) -> tuple[str, dict[str, Any]]:
 def force_abort(api: Api, job: dict[str, Any]) -> None:
     try:
         api.call("SealingAbortForce", job["ID"])
-    except NoSuchMethod:
+    except NoSuchMethod as why:
         raise CliError(
-            "this lotus-miner is a stock one and cannot forget a job", "abort without --force"
+            f"this lotus-miner is a stock one ({why.version}) and cannot forget a job",
+            "abort without --force",
         ) from None
 
 

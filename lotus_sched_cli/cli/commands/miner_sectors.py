@@ -104,9 +104,10 @@ def pledge_free(ctx: typer.Context, *, once: bool) -> None:
 
     try:
         done = miner_api(ctx).call("PledgeFreeSlots", once, timeout=None)
-    except NoSuchMethod:
+    except NoSuchMethod as why:
         raise CliError(
-            "this lotus-miner is a stock one and does not know free slots", "use 'sectors pledge'"
+            f"this lotus-miner is a stock one ({why.version}) and does not know free slots",
+            "use 'sectors pledge'",
         ) from None
     for number in done["Sectors"] or ():
         show(ctx, Pledged(number))

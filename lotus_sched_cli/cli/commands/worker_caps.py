@@ -41,9 +41,9 @@ def reset(ctx: typer.Context, caps: Annotated[list[str] | None, argument("CAP...
 def ask(api: Api, method: str, *params: Any) -> Any:
     try:
         return api.call(method, *params)
-    except NoSuchMethod:
+    except NoSuchMethod as why:
         raise CliError(
-            "this lotus-worker is a stock one and knows no caps",
+            f"this lotus-worker is a stock one ({why.version}) and knows no caps",
             "its limits are PC1_MAX_CONCURRENT and the like",
         ) from None
 

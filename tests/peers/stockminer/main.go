@@ -73,7 +73,9 @@ type miner struct {
 	results  map[string]chan returned
 	calls    []string
 	connects int
-	unknown  []string
+	start    time.Time
+	jobs     map[string]wire.WorkerJob
+	sectors  map[uint64]*wire.SectorInfo
 }
 
 type path struct {
@@ -95,7 +97,8 @@ func main() {
 	flag.Parse()
 	m := &miner{
 		session: wire.UUID(), version: *version, index: map[string]*path{}, workers: map[string]*worker{},
-		results: map[string]chan returned{},
+		results: map[string]chan returned{}, start: time.Now(), jobs: map[string]wire.WorkerJob{},
+		sectors: map[uint64]*wire.SectorInfo{},
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -137,6 +140,9 @@ func main() {
 
 func (m *miner) serve(listener net.Listener) *http.Server {
 	methods := m.methods()
+	for name, method := range m.reads() {
+		methods[name] = method
+	}
 	for name, method := range methods {
 		methods[name] = func(ctx context.Context, p []json.RawMessage) (any, error) {
 			m.lock.Lock()
@@ -225,6 +231,14 @@ func (m *miner) step(ctx context.Context, w *worker, method string, result any, 
 	if call.Sector != ref.ID {
 		return fmt.Errorf("%s: the CallID is of sector %v", method, call.Sector)
 	}
+	m.lock.Lock()
+	m.jobs[call.ID] = wire.WorkerJob{ID: call, Sector: ref.ID, Task: taskOf[method], Start: time.Now()}
+	m.lock.Unlock()
+	defer func() {
+		m.lock.Lock()
+		defer m.lock.Unlock()
+		delete(m.jobs, call.ID)
+	}()
 	select {
 	case got := <-m.waiting(call.ID):
 		if got.method != "Return"+method {
@@ -264,6 +278,10 @@ func (m *miner) until(ctx context.Context, number uint64, last string) (any, err
 	if err := m.step(ctx, w, "AddPiece", &piece, ref, []uint64{}, 2032, wire.ReaderStream{Type: "null", Info: "2032"}); err != nil {
 		return nil, err
 	}
+	m.remember(number, "PreCommit1", func(s *wire.SectorInfo) {
+		s.Pieces = []wire.SectorPiece{{Piece: piece}}
+		s.Ticket = wire.SealTicket{Value: ticket, Epoch: 100}
+	})
 	if piece.PieceCID == nil || piece.PieceCID.Text != wire.ZeroPiece || piece.Size != 2048 {
 		return nil, fmt.Errorf("AddPiece: %+v is not the piece of zeros", piece)
 	}
@@ -303,6 +321,11 @@ func (m *miner) until(ctx context.Context, number uint64, last string) (any, err
 	if err := m.step(ctx, w, "FinalizeSector", nil, ref); err != nil {
 		return nil, err
 	}
+	m.remember(number, "Proving", func(s *wire.SectorInfo) {
+		s.CommD, s.CommR, s.Proof = cids.Unsealed, cids.Sealed, proof
+		s.Seed = wire.SealTicket{Value: seed, Epoch: 250}
+		s.Activation, s.Expiration, s.InitialPledge = 300, 1549563, "59604643840"
+	})
 	return map[string]any{"proof": len(proof), "sealed": cids.Sealed.Text}, nil
 }
 
