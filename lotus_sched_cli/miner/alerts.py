@@ -47,4 +47,5 @@ class Alerts:
             self._alerts[key] = msgspec.structs.replace(alert, Active=False, LastResolved=event)
 
     def list(self) -> list[Alert]:
-        return list(self._alerts.values())
+        """By system and subsystem."""
+        return [alert for _, alert in sorted(self._alerts.items())]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -168,16 +168,21 @@ class SectorIndex:
             if parts is None or not parts.scheme or not parts.netloc:
                 raise RpcError(1, f"failed to parse url {url}: invalid URL")
         kept: dict[str, list[str]] = {}
-        bad: list[str] = []
+        bad: dict[str, Any] | None = None
         for member in ("AllowTypes", "DenyTypes"):
             names = getattr(info, member) or []
             kept[member] = [n for n in names if n in FILE_TYPES_BY_NAME]
-            bad += [n for n in names if n not in FILE_TYPES_BY_NAME]
+            for i, name in enumerate(names):
+                if name not in FILE_TYPES_BY_NAME:
+                    bad = {
+                        "error": f"unknown sector file type '{name}'", "idx": i, "message": f"bad path type in {member}",
+                        "path": info.ID, "path_type": name,
+                    }  # fmt: skip
         alert = self._alerts.kind("sector-index", f"pathconf-{info.ID}")
         if bad:
-            self._alerts.raise_(
-                alert, {"error": f"unknown sector file type {bad[0]!r}", "path": info.ID, "types": bad}
-            )
+            self._alerts.raise_(alert, bad)
+        else:
+            self._alerts.resolve(alert, {"message": "path config is now correct"})
         return msgspec.structs.replace(info, **kept)
 
     async def detach(self, path_id: str, url: str) -> None:
@@ -412,9 +417,11 @@ class SectorIndex:
     # -- views ---------------------------------------------------------------------------------------------------
 
     def listed(self) -> dict[str, list[Decl]]:
-        """`StorageList`: every path with what it holds."""
+        """`StorageList`: every path with what it holds; one not attached since the miner started is none of Lotus's."""
         out: dict[str, list[Decl]] = {}
-        for path_id in self.paths:
+        for path_id, path in self.paths.items():
+            if not path.attached:
+                continue
             out[path_id] = [
                 Decl(s.miner, s.number, int(self._files(s, path_id).types))
                 for s in self._on_path.get(path_id, ())

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from lotus_sched_cli.lotus.extras import MEMBERS
 
 from .recording import timeline
@@ -20,7 +22,7 @@ from .recording import timeline
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 #: Of a method that was answered more often, every so-manieth answer is looked at.
-MOST = 100
+MOST = 25
 NIL = "00000000-0000-0000-0000-000000000000"
 #: Every member that is ours, whatever struct it stands in.
 OURS = frozenset().union(*MEMBERS.values())
@@ -82,7 +84,7 @@ class Shape:
     def lay(self, value: Any) -> None:
         if isinstance(value, dict | list):
             # the same tables of resources come a thousand times
-            mark = hash(json.dumps(value))
+            mark = hash(msgspec.json.encode(value))
             if mark in self._seen:
                 return
             self._seen.add(mark)

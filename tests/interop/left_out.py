@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 from lotus_sched_cli.lotus import methods
 
-from .recording import Exchange
+from .recording import Exchange, exchanges
 
 #: Lotus method → why our miner answers otherwise.
 REFUSED: dict[str, str] = {
@@ -14,23 +15,14 @@ REFUSED: dict[str, str] = {
     "SectorGetExpectedSealDuration": "Lotus's own handler panics (a miner without a market)",
     "CheckProvable": "needs proofs of a chain; our miner refuses it",
     "ComputeWindowPoSt": "needs proofs of a chain; our miner refuses it",
-    "ComputeDataCid": "our miner refuses it",
     "SectorAddPieceToAny": "our miner seals committed capacity only and refuses it",
     "SectorMarkForUpgrade": "our miner seals committed capacity only and refuses it",
     "SectorUnseal": "our miner refuses it",
+    "SectorPreCommitFlush": "our miner sends each sector's message at once and has no batch to flush",
     "SectorSetSealDelay": "our miner has no deals to wait for and refuses it",
 }
-#: Scenarios that our miner is held against, whole.
-HELD = frozenset(
-    {
-        "s01-miner-start", "s02-worker-start", "s03-miner-restart", "s04-pledge-to-proving", "s05-pledge3", "s06-worker-kill",
-        "s07-storage", "s10-dashboard", "s11-miner-restart-in-C2", "s12-errors", "s13-tasks", "s14-datacid", "s15-abort",
-        "s16-worker-store-path-move", "s17-movestorage", "s18-worker-stop", "s19-unseal",
-    }
-)  # fmt: skip
-#: Streams and PoSt files that belong to them.
+#: Path → why our miner answers otherwise below it.
 _PATHS = {
-    "/rpc/streams/v0/push/": "a stream of a call that our miner refuses",
     "/remote/vanilla/": "needs proofs of a chain; our miner serves none",
     "/debug/": "Go's own insight into Go",
 }
@@ -38,7 +30,7 @@ _PATHS = {
 
 def why(e: Exchange) -> str | None:
     """The reason, None for what is replayed."""
-    if not e.status:
+    if not e.status or (e.ws and e.answer is None):
         return "the recorded connection broke before an answer"
     if e.body is None:
         return "only a digest of the request was recorded"
@@ -50,14 +42,22 @@ def why(e: Exchange) -> str | None:
         return "the recording pairs it with its neighbour's answer"
     if e.to != "miner":
         return _worker(e)
-    if e.scenario not in HELD:
-        return "this scenario is not held against our miner yet"
     for start, reason in _PATHS.items():
-        if e.path.startswith(start) and e.status != 400:
+        if e.path.startswith(start):
             return reason
+    if e.path.rpartition("/")[2] in _refused_streams(e.scenario):
+        return "a stream of a call that our miner refuses"
     if e.method == "SealingRemoveRequest" and e.error is None:
         return "names a request in the memory of the recorded process"
     return REFUSED.get(e.method)
+
+
+@cache
+def _refused_streams(scenario: str) -> frozenset[str]:
+    """The UUIDs under which data was to be sent for calls that our miner refuses."""
+    refused = [e for e in exchanges(scenario) if e.to == "miner" and e.method in REFUSED]
+    readers = [p for e in refused for p in e.params or () if isinstance(p, dict)]
+    return frozenset(p["Info"] for p in readers if p.get("Type") == "push")
 
 
 def mispaired(e: Exchange) -> bool:

@@ -37,7 +37,11 @@ THEIR_VERSION = b"v1.36.2-dev+2k+git.b835fab70"
 PATIENCE = 60.0
 #: How long no answer may come where the recorded client left without one, seconds.
 UNANSWERED = 1.0
-_NOT_SENT = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade"})
+_NOT_SENT = frozenset(
+    {
+        "host", "content-length", "transfer-encoding", "connection", "upgrade", "sec-websocket-key", "sec-websocket-version",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,8 @@ class Player:
         if e.ws:
             talk = self._sockets.get(e.conn)
             if talk is None:
-                token = self._mapping.ours(_any_token())
                 talk = self._sockets[e.conn] = await _Talk.open(
-                    self._http, self._url + "/rpc/v0", token.decode()
+                    self._http, self._url + self._path(e), self._headers(e)
                 )
             waits = PATIENCE if e.answer is not None else UNANSWERED
             try:
@@ -129,16 +132,20 @@ class Player:
                     raise
                 answer = b""
             return Heard(200, {}, self._mapping.theirs(answer))
-        headers = [
-            (k, self._mapping.ours(v.encode()).decode()) for k, v in e.headers if k.lower() not in _NOT_SENT
-        ]
         async with self._http.request(
-            e.verb, self._url + self._mapping.ours(e.path.encode()).decode(), data=body or None, headers=headers, allow_redirects=False,
+            e.verb, self._url + self._path(e), data=body or None, headers=self._headers(e), allow_redirects=False,
             skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
         ) as answer:  # fmt: skip
             got = await answer.read()
             names = {k.lower(): self._mapping.theirs(v.encode()).decode() for k, v in answer.headers.items()}
             return Heard(answer.status, names, self._mapping.theirs(got))
+
+    def _path(self, e: Exchange) -> str:
+        return self._mapping.ours(e.path.encode()).decode()
+
+    def _headers(self, e: Exchange) -> list[tuple[str, str]]:
+        kept = [(k, v) for k, v in e.headers if k.lower() not in _NOT_SENT]
+        return [(k, self._mapping.ours(v.encode()).decode()) for k, v in kept]
 
 
 class _Talk:
@@ -150,8 +157,8 @@ class _Talk:
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, http: aiohttp.ClientSession, url: str, token: str) -> _Talk:
-        return cls(await http.ws_connect(url, headers={"Authorization": f"Bearer {token}"}, max_msg_size=0))
+    async def open(cls, http: aiohttp.ClientSession, url: str, headers: list[tuple[str, str]]) -> _Talk:
+        return cls(await http.ws_connect(url, headers=headers, max_msg_size=0))
 
     async def close(self) -> None:
         self._reader.cancel()
@@ -168,12 +175,6 @@ class _Talk:
             waiting = self._waiting.pop(told.get("id"), None)
             if waiting is not None:
                 waiting.set_result(message.data.encode())
-
-
-def _any_token() -> bytes:
-    from .mapping import good_tokens
-
-    return max(good_tokens(), key=len)
 
 
 def differences(e: Exchange, heard: Heard) -> Iterator[str]:

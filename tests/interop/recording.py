@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-#: HOST:PORT of each program of the recorded farm.
+#: HOST:PORT of each program of the recorded farm; where the commands ran, a worker was tried out, too.
 ADDRESSES = {
     "miner": "10.9.0.1:2345",
     "worker-1": "10.9.0.2:3456",
     "worker-2": "10.9.0.3:3456",
+    "cli": "10.9.0.9:3456",
 }
 
 
@@ -46,7 +47,7 @@ def need() -> Path:
 class Exchange:
     """A request and its answer. ``body`` and ``answer`` are None where only a digest was recorded.
 
-    ``ws``: a call over WebSocket, ``conn`` its connection. ``method`` is the RPC method without ``Filecoin.``, empty
+    ``ws``: a call over WebSocket, ``conn`` its connection, ``path`` and ``headers`` those of its upgrade. ``method`` is the RPC method without ``Filecoin.``, empty
     for what is no single call; ``params`` and ``result`` are decoded, ``error`` is the RPC error.
     """
 
@@ -94,9 +95,15 @@ def exchanges(scenario: str) -> tuple[Exchange, ...]:
     """All of a scenario but what went to the full node."""
     [path] = (folder() / "wire").glob(f"{scenario}.jsonl*")
     opener = gzip.open if path.suffix == ".gz" else open
+    opened: dict[int, dict[str, Any]] = {}
+    found = []
     with opener(path, "rt") as file:
-        found = [e for e in (_exchange(scenario, json.loads(line)) for line in file) if e is not None]
-    return tuple(sorted(found, key=lambda e: e.t))
+        for record in map(json.loads, file):
+            if record["kind"] == "ws-open":
+                opened[record["conn"]] = record
+            elif record["kind"] == "http" or record["kind"] == "ws-call":
+                found.append(_exchange(scenario, record, opened.get(record["conn"])))
+    return tuple(sorted((e for e in found if e.to != "fullnode"), key=lambda e: e.t))
 
 
 def before(scenario: str) -> Iterator[Exchange]:
@@ -115,10 +122,10 @@ def timeline() -> tuple[Exchange, ...]:
     return tuple(sorted(once.values(), key=lambda e: e.t))
 
 
-def _exchange(scenario: str, r: dict[str, Any]) -> Exchange | None:
-    if r["kind"] not in ("http", "ws-call") or r["to"] == "fullnode":
-        return None
+def _exchange(scenario: str, r: dict[str, Any], opened: dict[str, Any] | None) -> Exchange:
+    """``opened``: how the WebSocket of a call was asked for; None where that was before the recording."""
     ws = r["kind"] == "ws-call"
+    asked = opened if ws else r
     body = r["request"].encode() if ws else _bytes(r["request_body"])
     answer = r["response"].encode() if ws and r["response"] is not None else None
     if not ws:
@@ -132,8 +139,8 @@ def _exchange(scenario: str, r: dict[str, Any]) -> Exchange | None:
         conn=r["conn"],
         ws=ws,
         verb="POST" if ws else r["method"],
-        path="/rpc/v0" if ws else r["path"],
-        headers=() if ws else tuple((k, v) for k, v in r["request_headers"]),
+        path=asked["path"] if asked else "/rpc/v0",
+        headers=tuple((k, v) for k, v in asked["request_headers"]) if asked else (),
         body=body,
         status=200 if ws else (r.get("status") or 0),
         answer_headers=() if ws else tuple((k, v) for k, v in r.get("response_headers") or ()),

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import shutil
 import tarfile
 from collections.abc import AsyncIterator, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
+from lotus_sched_cli.core.events import ALL_TYPES
 from lotus_sched_cli.core.pipeline import Piece, Sector
 from lotus_sched_cli.core.pipeline.states import State
 from lotus_sched_cli.core.tasks import FILE_TYPES_BY_NAME, FileType, SectorId
@@ -47,6 +50,11 @@ OWN_PATHS = {
     "lotusminer": "miner-running/sectorstore.json",
     "long": "paths/miner_attach_init_store_weight20.sectorstore.json",
 }
+#: Scenarios at whose beginning the miner was started anew, without a call that said so.
+RESTARTED = ("s24-winningpost",)
+#: Path, sector, one type of file; and how an answer shows it.
+Place = tuple[str, SectorId, FileType]
+There = Literal["gone", "listed", "copy", "primary"]
 #: As the recorded farm had it, but a chain that stands still and no work of the miner's own.
 CONFIG = """
 [API]
@@ -129,22 +137,60 @@ class Stage:
         parts = e.path.split("?")[0].split("/")
         if parts[1] == "remote" and len(parts) == 4 and e.to == "miner" and e.status in (200, 206, 416):
             await self._lay_file(parts[2], parts[3], e)
+        for place, there in self.shown(e, self.own).items():
+            await self.put(place, there)
+
+    def shown(self, e: Exchange, paths: AbstractSet[str]) -> dict[Place, There]:
+        """What an answer shows of these paths."""
+        found: dict[Place, There] = {}
         if e.method == "StorageFindSector" and isinstance(e.result, list) and not e.params[3]:
-            sector, kinds = _sector(e.params[0]), FileType(e.params[1])
-            if len(kinds.each()) != 1:
-                return
-            there = {entry["ID"]: entry for entry in e.result}
-            for path in self.own:
-                if path in there:
-                    await self.miner.index.declare(path, sector, kinds, there[path]["Primary"])
-                elif any(f.path_id == path for f in self.miner.index.on(sector)):
-                    await self.miner.index.drop_sector(path, sector, kinds)
+            sector, kinds = _sector(e.params[0]), FileType(e.params[1]).each()
+            there = {entry["ID"]: entry["Primary"] for entry in e.result}
+            if len(kinds) == 1:
+                for path in paths:
+                    primary = there.get(path)
+                    found[path, sector, kinds[0]] = (
+                        "gone" if primary is None else "primary" if primary else "copy"
+                    )
         elif e.method == "StorageList" and isinstance(e.result, dict):
-            for path in self.own & e.result.keys():
-                for sector in self.miner.index.sectors_on(path):
-                    await self.miner.index.drop_sector(path, sector, 63)
-                for entry in e.result[path]:
-                    await self.miner.index.declare(path, _sector(entry), entry["SectorFileType"], True)
+            for path in paths & e.result.keys():
+                there = {_sector(entry): FileType(entry["SectorFileType"]) for entry in e.result[path] or ()}
+                for sector in {*there, *self.miner.index.sectors_on(path)}:
+                    for kind in ALL_TYPES.each():
+                        found[path, sector, kind] = (
+                            "listed" if there.get(sector, FileType.NONE) & kind else "gone"
+                        )
+        return found
+
+    async def put(self, place: Place, there: There) -> None:
+        """Lay a file, or take it away; one that only a list shows is what its path makes it."""
+        path, sector, kind = place
+        known = self.miner.index.holders(sector).get(path)
+        if there == "gone":
+            await self.miner.index.drop_sector(path, sector, kind)
+        elif known is None or not known.types & kind:
+            can_store = self.miner.index.paths[path].info.CanStore
+            await self.miner.index.declare(
+                path, sector, kind, can_store if there == "listed" else there == "primary"
+            )
+        elif there != "listed" and bool(known.primary & kind) != (there == "primary"):
+            await self.miner.index.drop_sector(path, sector, kind)
+            await self.miner.index.declare(path, sector, kind, there == "primary")
+
+    async def find(self, scenario: str) -> None:
+        """What was told to the recorded miner between two recordings, as its answers show it before it is told anew."""
+        settled: set[Place] = set()
+        for e in exchanges(scenario):
+            if e.to != "miner" or e.error is not None or left_out.mispaired(e):
+                continue
+            if e.method in ("StorageDeclareSector", "StorageDropSector"):
+                sector = _sector(e.params[1])
+                settled.update((e.params[0], sector, kind) for kind in FileType(e.params[2]).each())
+            for place, there in self.shown(e, self.miner.index.paths.keys() - self.own).items():
+                if place not in settled:
+                    await self.put(place, there)
+                    if there != "listed":  # which says nothing of a copy
+                        settled.add(place)
 
     async def _lay_file(self, kind: str, name: str, e: Exchange) -> None:
         """A file in the miner's own path, as it was given; a part of it stands for two KiB."""
@@ -164,14 +210,22 @@ class Stage:
 
     def forget(self) -> None:
         """The recorded miner's process ended: what it had been told must be told again."""
-        for sector in [s for path in self.miner.index.paths for s in self.miner.index.sectors_on(path)]:
-            for files in self.miner.index.on(sector):
-                files.confirmed = FileType.NONE
+        for path_id, path in self.miner.index.paths.items():
+            for sector in self.miner.index.sectors_on(path_id):
+                for files in self.miner.index.on(sector):
+                    files.confirmed = FileType.NONE
+            if path_id not in self.own:
+                path.attached, path.beat = False, -math.inf
 
-    async def hear(self, told: Iterable[Exchange]) -> None:
-        """Take in what was said before, without the wire."""
+    async def hear(self, told: Iterable[Exchange], until: float) -> None:
+        """Take in what was said before ``until``, without the wire."""
         index, connected = self.miner.index, dict[str, str]()
+        restarts = sorted(exchanges(scenario)[0].t for scenario in RESTARTED)
         for e in told:
+            while restarts and restarts[0] < e.t:
+                del restarts[0]
+                connected.clear()
+                self.forget()
             if e.error is not None or not e.method:
                 continue
             if e.to == "miner":
@@ -197,6 +251,9 @@ class Stage:
             elif e.method in ("Shutdown", "StorageDetachAll"):
                 gone = ADDRESSES[e.to]
                 connected = {k: url for k, url in connected.items() if gone not in k}
+        if restarts and restarts[0] <= until:
+            connected.clear()
+            self.forget()
         for url in connected.values():
             if url in {w.url for w in self.workers.values()}:
                 await self.miner.workers.connect(url)
@@ -210,12 +267,15 @@ async def staged(
     repo = await _repo(tmp, scenario)
     stage = Stage(repo, Mapping(Repo(repo, "miner").secret(), tmp / "mnt"), patch)
     try:
-        for name in {"worker-1", "worker-2"} - {without}:
-            stage.workers[name] = StandInWorker(name, stage.mapping, exchanges(scenario)[0].t)
+        begin = exchanges(scenario)[0].t
+        called = {e.to for e in exchanges(scenario) if e.sender == "miner"}
+        for name in {"worker-1", "worker-2"} | called - {without}:
+            stage.workers[name] = StandInWorker(name, stage.mapping, begin)
             await stage.workers[name].start()
         await stage.start()
         try:
-            await stage.hear(before(scenario))
+            await stage.hear(before(scenario), begin)
+            await stage.find(scenario)
             yield stage
         finally:
             await stage.stop()
@@ -229,7 +289,13 @@ async def _repo(tmp: Path, scenario: str) -> Path:
     repo.parent.mkdir(parents=True)
     await asyncio.to_thread(
         init,
-        MinerInitOptions(miner_repo=repo, sector_size="2KiB", environ={}, proofs="stand-in", first_sector=2),
+        MinerInitOptions(
+            miner_repo=repo,
+            sector_size="2KiB",
+            environ={},
+            proofs="stand-in",
+            first_sector=next_sector(scenario),
+        ),
     )
     (repo / "config.toml").write_text(CONFIG)
     for name, file in OWN_PATHS.items():
@@ -268,6 +334,12 @@ def lay_meta(mnt: Path, t: float, end: float) -> None:
                     {k: said[k] or v if k.endswith("Types") else said[k] for k, v in meta.items()}
                 )
             )
+
+
+def next_sector(scenario: str) -> int:
+    """The number that the recorded miner gave to the next sector; a few were pledged while nothing was recorded."""
+    pledged = [e.result["Number"] for e in exchanges(scenario) if e.method == "PledgeSector" and e.result]
+    return min(pledged, default=2)
 
 
 def sectors_at(scenario: str) -> list[SectorInfo]:

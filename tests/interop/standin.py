@@ -1,9 +1,13 @@
-"""A worker played from the recordings: what the recorded one last said of itself, and a CallID for whatever work comes."""
+"""A worker played from the recordings: what the recorded one last said of itself, and a CallID for whatever work comes.
+
+Work on sectors comes when our miner wants it; a DataCid when its client does, so that the recorded CallID fits the Return.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +30,11 @@ class StandInWorker:
     dead: bool = False
     asked: list[tuple[str, Any]] = field(default_factory=list)
     _runner: web.AppRunner | None = None
+    _data_cids: Iterator[Exchange] = field(default_factory=lambda: iter(()))
 
     async def start(self) -> None:
+        begin = self.now
+        self._data_cids = (e for e in self._answers() if e.method == "DataCid" and e.t >= begin)
         app = web.Application(client_max_size=1 << 30)
         app.router.add_post("/rpc/v0", self._rpc)
         app.router.add_get("/remote/stat/{id}", self._stat)
@@ -49,9 +56,8 @@ class StandInWorker:
         method = call["method"].removeprefix("Filecoin.")
         self.asked.append((method, call["params"]))
         answer: dict[str, Any] = {"id": call["id"], "jsonrpc": "2.0"}
-        if method in RETURN_OF:
-            sector = call["params"][0]["ID"] if method != "DataCid" else {"Miner": 0, "Number": 0}
-            answer["result"] = {"Sector": sector, "ID": str(uuid.uuid4())}
+        if method in RETURN_OF and method != "DataCid":
+            answer["result"] = {"Sector": call["params"][0]["ID"], "ID": str(uuid.uuid4())}
         elif (said := self._said(method)) is None:
             answer["error"] = {"code": 1, "message": f"{method} was never recorded"}
         else:
@@ -67,14 +73,17 @@ class StandInWorker:
         return web.Response(status=said.status if said else 404, body=said.answer if said else b"")
 
     def _said(self, method: str) -> Exchange | None:
+        if method == "DataCid":
+            return next(self._data_cids, None)
         return self._last(lambda e: e.method == method)
+
+    def _answers(self) -> Iterator[Exchange]:
+        for e in timeline():
+            if (e.sender, e.to) == ("miner", self.name) and e.status in (200, 404):
+                yield e
 
     def _last(self, wanted: Any) -> Exchange | None:
         """The last answer up to now; before the first one, the first."""
-        found = [
-            e
-            for e in timeline()
-            if (e.sender, e.to) == ("miner", self.name) and e.status in (200, 404) and wanted(e)
-        ]
+        found = [e for e in self._answers() if wanted(e)]
         past = [e for e in found if e.t <= self.now + 0.5]
         return past[-1] if past else found[0] if found else None

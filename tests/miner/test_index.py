@@ -83,6 +83,22 @@ async def test_unknown_file_types_raise_an_alert(stage: Stage) -> None:
     await stage.index().attach(info(AllowTypes=["foo"]), ROOM)
     alert = stage.alerts.list()[0]
     assert (alert.Type.System, alert.Type.Subsystem, alert.Active) == ("sector-index", f"pathconf-{A}", True)
+    assert alert.LastActive is not None and alert.LastActive.Message == {
+        "error": "unknown sector file type 'foo'", "idx": 0, "message": "bad path type in AllowTypes", "path": A, "path_type": "foo",
+    }  # fmt: skip
+
+
+async def test_the_alert_is_over_when_the_path_attaches_with_known_types(stage: Stage) -> None:
+    index = stage.index()
+    await index.attach(info(DenyTypes=["cache", "foo"]), ROOM)
+    await index.attach(info(DenyTypes=["cache"]), ROOM)
+    alert = stage.alerts.list()[0]
+    assert not alert.Active and alert.LastActive is not None and alert.LastResolved is not None
+    assert (
+        alert.LastActive.Message["message"] == "bad path type in DenyTypes"
+        and alert.LastActive.Message["idx"] == 1
+    )
+    assert alert.LastResolved.Message == {"message": "path config is now correct"}
 
 
 async def test_detaching_takes_one_url_of_several_then_the_path(stage: Stage) -> None:
@@ -191,6 +207,7 @@ async def test_after_a_restart_nothing_is_laid_on_a_path_before_it_attaches_agai
     await again.restore()
     with pytest.raises(RpcError, match="no good path found"):
         again.best_alloc(2, 2048, "sealing", 1000)
+    assert again.listed() == {}, "Lotus knows no path that is not attached"
     fresh = FsStat(Capacity=1000 << 10, Available=7 << 10, FSAvailable=7 << 10)
     await again.attach(info(), fresh)
     assert again.paths[A].stat == fresh, "after our restart an attach is a first attach"

@@ -7,7 +7,7 @@ import asyncio
 from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import units
 from lotus_sched_cli.lotus.extras import PledgedFree, SectorBrief
-from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.types import (
     CommitBatchRes,
     NumAssignerMeta,
@@ -18,6 +18,8 @@ from lotus_sched_cli.lotus.types import (
 )
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.pledge import pledge_free
+
+log = get("sectors")
 
 
 class SectorsAPI:
@@ -33,11 +35,12 @@ class SectorsAPI:
         async with self._pledging:
             return await pledge_free(self._miner, once)
 
+    # Lotus lists sectors in the order of its datastore's keys, which are text: 1, 10, 2.
     async def SectorsList(self) -> list[int]:
-        return self._miner.sectors.numbers()
+        return sorted(self._miner.sectors.numbers(), key=str)
 
     async def SectorsListInStates(self, states: list[str] | None) -> list[int] | None:
-        return self._miner.sectors.numbers(states or []) or None
+        return sorted(self._miner.sectors.numbers(states or []), key=str) or None
 
     async def SectorsTable(self, with_log: bool) -> list[SectorBrief]:
         return await self._miner.sectors.briefs(with_log)
@@ -113,6 +116,7 @@ class SectorsAPI:
         return None
 
     async def SectorStartSealing(self, number: int) -> None:
-        if self._miner.sectors.state(number) is None:
-            raise RpcError(1, f"No state for /{number}: datastore: key not found")
-        raise RpcError(1, f"sector {number} waits for no deals: it is sealing already")
+        # As in Lotus, whatever the sector does; there it is an event that its state does not expect.
+        known = self._miner.sectors.state(number) is not None
+        text = "it is sealing already" if known else "there is no such sector"
+        log.warning(f"sector {number} was not started: {text} (this miner's sectors wait for no deals)")
