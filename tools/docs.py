@@ -159,6 +159,7 @@ EXAMPLES: Final[dict[Why, dict[str, object]]] = {
     Why.TASK_LIMIT: {"task": "seal/v0/fetch", "in_use": 4},
     Why.PRECOMMIT1_HOLD: {"in_use": 25, "max": 25},
     Why.PRECOMMIT1_INTERVAL: {"interval": 600, "until": "2026-08-06T19:02:39Z"},
+    Why.PREFETCHED: {"worker": "2a0d91c7@worker-2", "until": "2026-08-06T19:02:39Z"},
     Why.RETRY_LATER: {"until": "2026-08-06T19:02:39Z"},
     Why.MEMORY: {"need": 60 << 30, "have": 30 << 30},
     Why.VIRTUAL_MEMORY: {"need": 64 << 30, "have": 40 << 30},

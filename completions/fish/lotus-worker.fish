@@ -1,5 +1,5 @@
 # Completion of lotus-worker for fish, made from its commands by `make docs`. Do not edit.
-set -g __lotus_worker_takes addpiecemax allow-to commit1max commit2max datacidmax downloadsectormax external-pc2 fetchmax finalizemax finalizereplicaupdatemax finalizeunsealedmax format groups http-server-timeout id layout listen max-storage miner-repo name parallel-fetch-limit post-parallel-reads post-read-timeout precommit1holdmax precommit1interval precommit1max precommit2max provereplicaupdate1max provereplicaupdate2max regensectorkeymax replicaupdatemax sealer sealer-config storagerepo timeout unsealmax watch weight worker-repo workerrepo
+set -g __lotus_worker_takes addpiecemax allow-to commit1max commit2max datacidmax downloadsectormax external-pc2 fetchmax finalizemax finalizereplicaupdatemax finalizeunsealedmax format groups http-server-timeout id layout listen max-storage miner-repo name parallel-fetch-limit post-parallel-reads post-read-timeout precommit1holdmax precommit1interval precommit1max precommit2max precommit2prefetch provereplicaupdate1max provereplicaupdate2max regensectorkeymax replicaupdatemax sealer sealer-config storagerepo timeout unsealmax watch weight worker-repo workerrepo
 set -g __lotus_worker_paths 'lotus-worker' 'lotus-worker run' 'lotus-worker stop' 'lotus-worker info' 'lotus-worker set' 'lotus-worker caps' 'lotus-worker caps list' 'lotus-worker caps set' 'lotus-worker caps reset' 'lotus-worker drain' 'lotus-worker undrain' 'lotus-worker storage' 'lotus-worker storage attach' 'lotus-worker storage detach' 'lotus-worker storage redeclare' 'lotus-worker resources' 'lotus-worker tasks' 'lotus-worker tasks enable' 'lotus-worker tasks disable'
 
 function __lotus_worker_at
@@ -84,6 +84,7 @@ complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l forcep1froml
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l forcec2fromlocalp2 -d 'take C2 only of sectors whose PC2 was done here'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l allowp2c2parallel -d 'let PC2 and C2 run here at once'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l precommit1interval -r -d 'least time between two starts of PC1'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l precommit2prefetch -r -d 'set quantity of next PC2 whose files are fetched while all PC2 slots run'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l addpiecemax -r -d 'set maximum quantity of AP tasks'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l datacidmax -r -d 'set maximum quantity of DC tasks'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker run' -l commit1max -r -d 'set maximum quantity of C1 tasks'
@@ -112,6 +113,7 @@ complete -c lotus-worker -n '__lotus_worker_is lotus-worker set' -l forcep1froml
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker set' -l forcec2fromlocalp2 -d 'take C2 only of sectors whose PC2 was done here'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker set' -l allowp2c2parallel -d 'let PC2 and C2 run here at once'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker set' -l precommit1interval -r -d 'least time between two starts of PC1'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker set' -l precommit2prefetch -r -d 'set quantity of next PC2 whose files are fetched while all PC2 slots run'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker set' -l addpiecemax -r -d 'set maximum quantity of AP tasks'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker set' -l datacidmax -r -d 'set maximum quantity of DC tasks'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker set' -l commit1max -r -d 'set maximum quantity of C1 tasks'
@@ -133,9 +135,9 @@ complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps' -l help -s h -
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps list' -l all -d 'list caps that are not set, too'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps list' -l help -s h -d 'show help'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps set' -l help -s h -d 'show help'
-complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps set' -a 'precommit1max= precommit1holdmax= precommit2max= commit2max= forcep2fromlocalp1= forcep1fromlocalap= forcec2fromlocalp2= allowp2c2parallel= precommit1interval= addpiecemax= datacidmax= commit1max= finalizemax= finalizeunsealedmax= fetchmax= unsealmax= replicaupdatemax= provereplicaupdate1max= provereplicaupdate2max= finalizereplicaupdatemax= regensectorkeymax= downloadsectormax='
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps set' -a 'precommit1max= precommit1holdmax= precommit2max= commit2max= forcep2fromlocalp1= forcep1fromlocalap= forcec2fromlocalp2= allowp2c2parallel= precommit1interval= precommit2prefetch= addpiecemax= datacidmax= commit1max= finalizemax= finalizeunsealedmax= fetchmax= unsealmax= replicaupdatemax= provereplicaupdate1max= provereplicaupdate2max= finalizereplicaupdatemax= regensectorkeymax= downloadsectormax='
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps reset' -l help -s h -d 'show help'
-complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps reset' -a 'precommit1max precommit1holdmax precommit2max commit2max forcep2fromlocalp1 forcep1fromlocalap forcec2fromlocalp2 allowp2c2parallel precommit1interval addpiecemax datacidmax commit1max finalizemax finalizeunsealedmax fetchmax unsealmax replicaupdatemax provereplicaupdate1max provereplicaupdate2max finalizereplicaupdatemax regensectorkeymax downloadsectormax'
+complete -c lotus-worker -n '__lotus_worker_is lotus-worker caps reset' -a 'precommit1max precommit1holdmax precommit2max commit2max forcep2fromlocalp1 forcep1fromlocalap forcec2fromlocalp2 allowp2c2parallel precommit1interval precommit2prefetch addpiecemax datacidmax commit1max finalizemax finalizeunsealedmax fetchmax unsealmax replicaupdatemax provereplicaupdate1max provereplicaupdate2max finalizereplicaupdatemax regensectorkeymax downloadsectormax'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker drain' -l new-sectors -d 'only no new sectors: go on with the tasks of those whose files it has'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker drain' -l timeout -r -d 'longest wait until it is empty, like 6h; then exit with 1'
 complete -c lotus-worker -n '__lotus_worker_is lotus-worker drain' -l no-wait -d 'do not wait until it is empty'

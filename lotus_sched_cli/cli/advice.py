@@ -127,6 +127,15 @@ ADVICE: Final[dict[Why, Advice]] = {
             "Nothing: it comes when the P2 has ended. Together: `lotus-miner sealing caps set WORKER allowp2c2parallel=true`.",
         ),
     ),
+    Why.PREFETCHED: Advice(
+        "The P2's files are being fetched to another worker, or lie there already, and it is thought to start there sooner "
+        "than here, where they would have to be fetched first (`precommit2prefetch`).",
+        (
+            "Nothing: if the other worker is not free by the time named, this one takes it.",
+            "At once: `lotus-miner sealing assign --force TASK WORKER`. No more of it: "
+            "`lotus-miner sealing caps set OTHER-WORKER precommit2prefetch=0`.",
+        ),
+    ),
     Why.RETRY_LATER: Advice(
         "The task failed or could not start, and waits before it is tried again; each wait is twice as long as the last.",
         (

@@ -12,14 +12,15 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final
 
-from . import space
-from .choice import Rank, full_rank, rank
+from . import promise, space
+from .choice import Rank, full_rank, rank, to_fetch
 from .decisions import Laid, Refusal
-from .eligibility import allows, begins, binds, bound_away, judge, may_hold, offers, ready
+from .eligibility import allows, begins, binds, bound_away, free_slots, judge, may_hold, offers, ready
 from .farm import Farm
 from .matching import Chains
 from .needs import P1_OUTPUT, Selector
 from .pools import Line, Pool
+from .prefetch import Prefetching
 from .records import Task, Worker
 from .tasks import TaskType
 
@@ -50,12 +51,20 @@ class Balanced:
         self._chains = Chains(self)
         #: Workers that do only C2 of sectors that lie on their own paths.
         self._bound_c2: set[str] = set()
+        self._prefetching = Prefetching(self)
+        #: Workers that had a P2 slot left after a pass in which promised tasks waited elsewhere.
+        self._idle_p2: dict[str, Worker] = {}
 
     # -- what the farm tells ----------------------------------------------------------------------------------------
 
     def task_added(self, task: Task) -> None:
-        task.stamp = next(self._stamps)
         self._find_places(task)
+        self._dirty_tasks[task.spec.id] = task
+        if task.promise is not None:
+            return
+        task.stamp = next(self._stamps)
+        if task.spec.type is _P2:
+            self._prefetching.waits()
         for pool in task.pools:
             pool.line.enqueue(task)
         for worker in task.specials:
@@ -63,15 +72,16 @@ class Balanced:
             if line is None:
                 line = worker.specials[task.spec.type] = Line()
             line.enqueue(task)
-        self._dirty_tasks[task.spec.id] = task
 
     def task_removed(self, task: Task) -> None:
+        self._dirty_tasks.pop(task.spec.id, None)
+        if not task.stamp:
+            return
         task.stamp = 0
         for pool in task.pools:
             pool.line.tasks -= 1
         for worker in task.specials:
             worker.specials[task.spec.type].tasks -= 1
-        self._dirty_tasks.pop(task.spec.id, None)
 
     def task_changed(self, task: Task) -> None:
         self.task_removed(task)
@@ -90,6 +100,7 @@ class Balanced:
             self._bound_c2.add(worker.id)
         elif self._bound_c2:
             self._bound_c2.discard(worker.id)
+        self._prefetching.reshaped(worker)
         for pool in worker.pools:
             pool.members.pop(worker.id, None)
             pool.current.pop(worker.id, None)
@@ -106,6 +117,7 @@ class Balanced:
     def improved(self, worker: Worker) -> None:
         worker.blocked = False
         self._dirty_workers[worker.id] = worker
+        self._prefetching.touched(worker)
         now = self.farm.now
         for pool in worker.pools:
             if pool.offer(worker, now, self.share) and pool.line.tasks:
@@ -116,6 +128,7 @@ class Balanced:
         if worker.blocked:
             self.improved(worker)
             return
+        self._prefetching.touched(worker)
         for pool in worker.pools:
             if pool.type is _AP and pool.offer(worker, self.farm.now, self.share) and pool.line.tasks:
                 pool.closed = 0
@@ -123,6 +136,7 @@ class Balanced:
 
     def worsened(self, worker: Worker) -> None:
         """Entries are set right when they come to the top."""
+        self._prefetching.touched(worker)
 
     def changes(self) -> tuple[set[int], set[str]]:
         """What is to be looked at, to be given to ``forget_changes``."""
@@ -142,6 +156,8 @@ class Balanced:
         failed = workers.get(task.memory.failed_on) if task.memory.failed_on is not None else None
         if failed is not None:
             special[failed.id] = failed
+        if task.promise is not None:
+            special[task.promise.worker.id] = task.promise.worker
         pools: list[Pool] = []
         if not task.missing:
             layout: list[tuple[str, int, bool]] = []
@@ -221,6 +237,8 @@ class Balanced:
         self._chains.reset()
         bound: list[Task] = []
         sources: list[tuple[Any, int, Task | Pool | Own]] = []
+        if self.farm.promised:
+            self._keep_promises(sources, bound, now)
         while True:
             if self._dirty_tasks or self._dirty_pools or self._dirty_workers:
                 self._gather(sources)
@@ -243,7 +261,67 @@ class Balanced:
                     source.pass_by()
                 self._push_own(sources, source)
         bound.sort(key=_key)
+        if self.farm.promised:
+            for task in bound:
+                promise.settle(self.farm, task)
+        self._prefetching.run(now)
         return bound
+
+    # -- tasks whose files are fetched ahead ------------------------------------------------------------------------
+
+    def _keep_promises(
+        self, sources: list[tuple[Any, int, Task | Pool | Own]], bound: list[Task], now: float
+    ) -> None:
+        """Free slots go first to what was promised there; other promised tasks are tried where they would start sooner."""
+        free = {w.id: w for w in (*self._dirty_workers.values(), *self._idle_p2.values()) if _p2_free(w, now)}
+        self._idle_p2 = free
+        if not free:
+            return
+        wake: float | None = None
+        promised = sorted((t for t in self.farm.promised.values() if t.waiting), key=_key)
+        for task in promised:
+            assert task.promise is not None
+            there = task.promise.worker
+            if there.id in free and _p2_free(there, now):
+                if promised[0].key[0] < task.key[0] or self._passed_by(task, there):
+                    heappush(sources, (task.key, next(self._order), task))
+                else:
+                    task.reasons = {"in_question": 1}
+                    self.farm.bind(task, there, (), now)
+                    self._chains.placed(task)
+                    bound.append(task)
+                continue
+            for worker in free.values():
+                if not _p2_free(worker, now) or not self.fits(task, worker):
+                    continue
+                if promise.sooner(self.farm, task, to_fetch(task, worker), now):
+                    heappush(sources, (task.key, next(self._order), task))
+                    break
+                starts = promise.starts_at(self.farm, task, now)
+                wake = starts if wake is None or starts is None else min(wake, starts)
+        if wake is not None:
+            # By then it should have started; if not, it goes elsewhere.
+            self.farm.timer(wake, "policy")
+
+    def _passed_by(self, task: Task, worker: Worker) -> bool:
+        """Whether a P2 of higher priority waits that the worker might take."""
+        lines = [pool.line for pool in worker.pools if pool.type is _P2]
+        if (own := worker.specials.get(_P2)) is not None:
+            lines.append(own)
+        heads = (line.head() for line in lines)
+        return any(head is not None and head.key[0] < task.key[0] for head in heads)
+
+    def _attempt_promised(self, task: Task, bound: list[Task]) -> bool:
+        """As ``_attempt``, but only where it would start sooner than where its files are fetched to."""
+        size = space.bytes_of(task.needs.inputs, task.spec.proof)
+        if self.place(task):
+            bound.append(task)
+            self._chains.placed(task)
+            return True
+        if promise.sooner(self.farm, task, size, self.farm.now) and self._chains.make_room(task):
+            bound.append(task)
+            return True
+        return False
 
     def _gather(self, sources: list[tuple[Any, int, Task | Pool | Own]]) -> None:
         """What changed since: its heads come into the pass."""
@@ -288,6 +366,8 @@ class Balanced:
 
     def _attempt(self, task: Task, bound: list[Task]) -> bool:
         """Bind the task, moving others of this pass if nothing else frees a slot. Closes its pools in vain."""
+        if task.promise is not None:
+            return self._attempt_promised(task, bound)
         if self.place(task):
             bound.append(task)
             self._chains.placed(task)
@@ -320,8 +400,10 @@ class Balanced:
         among = 0
         failed, kind = task.memory.failed_on, task.spec.type
         lost: list[tuple[str, Rank | float]] = []
+        # One that is moved to make room for another goes anywhere.
+        held = task.promise if task.state == "queued" else None
         for pool in task.pools:
-            if pool.closed == number:
+            if pool.closed == number or (held is not None and not self._sooner_in(task, pool)):
                 continue
             drawn = pool.best(task, now, self.share, failed)
             among += len(pool.current)
@@ -331,6 +413,8 @@ class Balanced:
                     best, chosen, laid = value, drawn[0], drawn[2]
         for worker in task.specials:
             if not offers(worker, kind):
+                continue
+            if held is not None and promise.refusal(self.farm, task, worker, now) is not None:
                 continue
             if best is not None and kind is _P1 and not best[0] and not self.share and worker.p1 > best[2]:
                 # Quickly: it carries more than the best so far, and no earlier rule speaks for it.
@@ -359,6 +443,11 @@ class Balanced:
             reasons["rivals"] = tuple(rival for rival in lost if rival[0] != chosen.id)
         return chosen, laid, reasons
 
+    def _sooner_in(self, task: Task, pool: Pool) -> bool:
+        """Whether a promised task would start sooner on this pool's workers."""
+        size = 0 if pool.shared else space.bytes_of(task.needs.inputs, task.spec.proof)
+        return promise.sooner(self.farm, task, size, self.farm.now)
+
     def stuck(self, task: Task) -> bool:
         """Quickly: this bound task can go nowhere else, as no other worker that it may look at has a slot."""
         if any(pool.heap and pool.closed != self.number for pool in task.pools):
@@ -371,7 +460,8 @@ class Balanced:
         return task.key
 
     def judge(self, task: Task, worker: Worker, now: float) -> Refusal | None:
-        return judge(task, worker, now, self.farm.settings.disallow_remote_finalize)
+        local = self.farm.settings.disallow_remote_finalize
+        return judge(task, worker, now, local) or promise.refusal(self.farm, task, worker, now)
 
     def window_of(self, task: Task) -> tuple[Worker, int] | None:
         return None
@@ -385,7 +475,11 @@ class Balanced:
         for pool in self.pools.values():
             expected = {w.id for w in self.farm.workers.values() if pool.admits(pool, w)}
             assert set(pool.members) == expected, f"pool members of {pool.key}"
-            waiting = sum(1 for task in self.farm.tasks.values() if task.waiting and pool in task.pools)
+            waiting = sum(
+                1
+                for task in self.farm.tasks.values()
+                if task.waiting and task.promise is None and pool in task.pools
+            )
             assert pool.line.tasks == waiting, (
                 f"pool {pool.key} counts {pool.line.tasks} tasks, {waiting} wait"
             )
@@ -396,7 +490,10 @@ class Balanced:
                 own = {
                     task.spec.id
                     for task in self.farm.tasks.values()
-                    if task.waiting and task.spec.type is kind and worker in task.specials
+                    if task.waiting
+                    and task.promise is None
+                    and task.spec.type is kind
+                    and worker in task.specials
                 }
                 queued = {
                     t.spec.id for _, stamp, t in line.queue[line.start :] if t.stamp == stamp and t.waiting
@@ -444,6 +541,10 @@ class Own:
 def _has_slot(worker: Worker, kind: TaskType) -> bool:
     """Roughly: P1's hold and other types' limits are looked at later."""
     return kind.kind is None or worker.of(kind.kind) < worker.spec.caps.of(kind.kind)
+
+
+def _p2_free(worker: Worker, now: float) -> bool:
+    return ready(worker, _P2, now) and offers(worker, _P2) and free_slots(worker, _P2, 0) > 0
 
 
 def _key(task: Task) -> Any:

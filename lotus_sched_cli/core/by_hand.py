@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import space
+from . import promise, space
 from .decisions import HandRefused, Why
 from .farm import Farm
 from .records import Task
@@ -27,4 +27,6 @@ def assign(farm: Farm, task_id: str, worker_id: str, force: bool, done: list[Tas
     task.reasons = {"by_hand": True} | ({"forced_over": refusal.text} if refusal is not None else {})
     task.not_before = 0.0
     farm.bind(task, worker, space.lay(task, worker, farm.now) or (), farm.now)
+    promise.settle(farm, task)
+    promise.sweep(farm)
     done.append(task)

@@ -13,7 +13,8 @@ class Caps:
 
     The extras: ``force_…`` bind a step to the worker whose paths hold the step before; with ``allow_p2_c2_parallel``
     False a P2 and a C2 never run there at once; ``precommit1_interval`` is the least time between two P1 starts, in
-    seconds; ``task_max`` caps other task types.
+    seconds; while all its P2 slots run, the files of up to ``precommit2_prefetch`` next P2 are fetched to the worker (a bound
+    one fetches none); ``task_max`` caps other task types.
     """
 
     precommit1_max: int = 7
@@ -25,7 +26,13 @@ class Caps:
     force_c2_from_local_p2: bool = False
     allow_p2_c2_parallel: bool = True
     precommit1_interval: float = 0.0
+    precommit2_prefetch: int = 0
     task_max: tuple[tuple[TaskType, int], ...] = ()
+
+    @property
+    def prefetches(self) -> int:
+        """P2 whose files may be fetched ahead: none on a worker that does only those whose files lie there."""
+        return 0 if self.force_p2_from_local_p1 or not self.precommit2_max else self.precommit2_prefetch
 
     def of(self, kind: Kind) -> int:
         if kind is Kind.P1:

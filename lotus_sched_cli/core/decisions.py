@@ -32,6 +32,7 @@ class Why(StrEnum):
     PRECOMMIT1_INTERVAL = "precommit1-interval"
     P2_BESIDE_C2 = "p2-beside-c2"
     C2_BESIDE_P2 = "c2-beside-p2"
+    PREFETCHED = "prefetched"
     RETRY_LATER = "retry-later"
     # Of the windowed policy only (scheduling.md B1-B5).
     MEMORY = "memory"
@@ -94,6 +95,8 @@ class Refusal:
                 return "It already has a C2 running and does not receive P2 task"
             case Why.C2_BESIDE_P2:
                 return "It already has a P2 running and does not receive C2 task"
+            case Why.PREFETCHED:
+                return f"its files are fetched to {f['worker']}, where it starts sooner, about {f['until']}"
             case Why.RETRY_LATER:
                 return f"it waits to be tried again until {f['until']}"
             case Why.NOT_PREFERRED:
@@ -178,6 +181,28 @@ class Start(Decision):
 
     task: TaskSpec
     worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetch(Decision):
+    """Fetch these types of a waiting P2 to the worker ahead of its turn; the source stays until the P2 is bound there.
+
+    ``laid`` says where they are expected.
+    """
+
+    task: TaskSpec
+    worker_id: str
+    fetch: FileType
+    laid: tuple[Laid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrefetchOver(Decision):
+    """The promise is off: end the fetch, and remove from the worker what it has brought. ``why`` is for people."""
+
+    task: TaskSpec
+    worker_id: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

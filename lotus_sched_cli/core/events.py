@@ -258,7 +258,7 @@ class TaskRestored(Event):
 
 @dataclass(frozen=True, slots=True)
 class TaskPreparing(Event):
-    """The worker has accepted the Fetch that brings the task's files."""
+    """The worker has accepted the Fetch that brings the task's files, ahead of its binding or after it."""
 
     task_id: str
 
@@ -275,6 +275,32 @@ class TaskRunning(Event):
     """The worker has accepted the task's own call."""
 
     task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrefetchDone(Event):
+    """The files that `Prefetch` asked for lie on the worker."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrefetchFailed(Event):
+    """They did not come, or are lost with their worker: the promise is off, the task waits like any other."""
+
+    task_id: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefetchRestored(Event):
+    """After a restart of the driver: this queued task's files were being fetched to the worker since then, or (``done``)
+    are there. Answered by `PrefetchOver` if nothing can come of it."""
+
+    task_id: str
+    worker_id: str
+    since: float
+    done: bool
 
 
 class Outcome(StrEnum):

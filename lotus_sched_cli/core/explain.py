@@ -13,6 +13,7 @@ from typing import Any, Final
 from .decisions import Assigned, Refusal, Rival, Why
 from .events import TaskEnded, TaskSpec, WorkerSpec
 from .farm import Farm
+from .ledger import Promised, promised
 from .records import Task
 from .story import StoryLine
 from .tasks import TaskType
@@ -38,7 +39,8 @@ class Explained:
     """``state`` is queued, bound, preparing, prepared, running or over.
 
     ``ahead`` tasks of its type wait before it; ``workers`` are judged for a queued task only. ``worker_id``, ``placed_at``
-    and ``reasons`` (rule → figure) belong to the last placement, ``rivals`` were in question then.
+    and ``reasons`` (rule → figure) belong to the last placement, ``rivals`` were in question then. ``prefetch``: its files are
+    fetched to the worker ``prefetched_to`` ahead of its turn.
     """
 
     task: TaskSpec
@@ -55,6 +57,8 @@ class Explained:
     placed_at: float | None = None
     reasons: Mapping[str, Any] = field(default_factory=dict)
     rivals: tuple[Rival, ...] = ()
+    prefetch: Promised | None = None
+    prefetched_to: str | None = None
 
 
 def explain(farm: Farm, task: Task, story: Sequence[StoryLine], now: float, clock: Clock) -> Explained:
@@ -86,6 +90,8 @@ def explain(farm: Farm, task: Task, story: Sequence[StoryLine], now: float, cloc
         tuple(sorted(workers, key=lambda one: _nearest(one, task.spec.type))),
         None if task.worker is None else task.worker.id,
         *(place if task.worker is not None else (None, {}, ())),
+        prefetch=promised(task),
+        prefetched_to=None if task.promise is None else task.promise.worker.id,
     )
 
 
@@ -223,6 +229,8 @@ def change(refusal: Refusal | None, task: TaskSpec, worker: WorkerSpec, clock: C
             return "when its C2 ends, or AllowP2C2Parallel is set"
         case Why.C2_BESIDE_P2:
             return "when its P2 ends, or AllowP2C2Parallel is set"
+        case Why.PREFETCHED:
+            return f"if {f['worker']} has not begun it by {clock(f['until'])}"
         case Why.MEMORY | Why.VIRTUAL_MEMORY | Why.THREADS | Why.GPU:
             return "when what it runs has left enough of that free"
         case Why.WINDOWS:

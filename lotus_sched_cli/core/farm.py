@@ -10,20 +10,20 @@ from dataclasses import replace
 from heapq import heappush
 from typing import Final
 
-from . import space
+from . import promise, space
 from .caps import Caps
 from .decisions import Decision, Laid, RestBegan, RestEnded, Start
 from .events import Outcome, Settings, TaskSpec, WorkerSpec
 from .files import Files
 from .needs import missing_types, needs_of
 from .policy import Policy
-from .records import Memory, Rest, Sector, Task, Worker
+from .records import Memory, Promise, Rest, Sector, Task, Worker
 from .tasks import Kind, SectorId, TaskType
 
 #: Failures in a row after which a worker rests from a task type.
 REST_AFTER: Final = 2
 
-_P1, _AP = TaskType.PRECOMMIT1, TaskType.ADD_PIECE
+_P1, _P2, _AP = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2, TaskType.ADD_PIECE
 
 
 class Farm(Files):
@@ -34,6 +34,13 @@ class Farm(Files):
         self.settings = settings
         self.policy: Policy
         self.tasks: dict[str, Task] = {}
+        #: Tasks whose files are fetched ahead, in the order in which that began.
+        self.promised: dict[str, Task] = {}
+        #: Promises of tasks that the last pass has bound elsewhere.
+        self.broken: list[tuple[Task, Promise]] = []
+        #: How long the last P2 ran (seconds), and about how long a fetch takes (seconds per byte).
+        self.p2_took: float | None = None
+        self.fetch_pace: float | None = None
         self.decisions: list[Decision] = []
         self.now = float("-inf")
         self.timers: list[tuple[float, int, str, str, TaskType | None]] = []
@@ -193,6 +200,7 @@ class Farm(Files):
         self.classify(task)
         if task.waiting:
             self.policy.task_changed(task)
+            promise.recheck(self, task)
         self.watch_missing(task, now)
 
     def task_removed(self, task_id: str, now: float) -> None:
@@ -208,6 +216,7 @@ class Farm(Files):
 
     def _drop(self, task: Task) -> None:
         task.state, task.waiting = "gone", False
+        promise.end(self, task, "it is not wanted any more")
         del self.tasks[task.spec.id]
         del task.sector.tasks[task.spec.id]
         self.prune(task.sector)
@@ -263,7 +272,8 @@ class Farm(Files):
         spec = task.spec
         del worker.carried[spec.id]
         self._count(worker, spec, -1)
-        if spec.type is _P1:
+        if spec.type is _P1 or task.ahead:
+            task.ahead = False
             self.hold_remove(worker, spec.sector)
         rest = worker.rests.get(spec.type)
         if rest is not None and rest.trial == spec.id:
@@ -288,6 +298,8 @@ class Farm(Files):
         if task is not None and task.state == "bound":
             task.state, task.since = "preparing", now
             space.accepted(task, now, True)
+        elif task is not None and task.promise is not None:
+            promise.accepted(task, now)
 
     def task_prepared(self, task_id: str, now: float) -> None:
         task = self.tasks.get(task_id)
@@ -298,9 +310,15 @@ class Farm(Files):
     def task_running(self, task_id: str, now: float) -> None:
         task = self.tasks.get(task_id)
         if task is not None and task.worker is not None and task.state in ("bound", "preparing", "prepared"):
+            if task.spec.type is _P2 and task.state == "preparing" and "prefetched" not in task.reasons:
+                self.paced(sum(part.bytes for part in task.laid), now - task.since)
             task.state, task.since, task.waits = "running", now, False
             space.accepted(task, now, False)
             self.policy.worsened(task.worker)
+            if task.ahead:
+                task.ahead = False
+                self.hold_remove(task.worker, task.spec.sector)
+                self.improved(task.worker)
 
     def task_ended(self, task_id: str, outcome: Outcome, error: str, now: float) -> None:
         """A carried task is over. What it had reserved stays so until the path's next report."""
@@ -309,6 +327,8 @@ class Farm(Files):
             return
         worker, kind, memory = task.worker, task.spec.type, task.memory
         self._uncarry(task, worker)
+        if kind is _P2 and outcome is Outcome.SUCCESS and task.state == "running":
+            worker.p2_took = self.p2_took = now - task.since
         for reservation in task.reservations:
             reservation.ended = True
         task.reservations = []
@@ -361,6 +381,12 @@ class Farm(Files):
         memory.attempts += 1
         self._wait(task, now)
 
+    def paced(self, size: int, seconds: float) -> None:
+        """So long has it taken to fetch so many bytes."""
+        if size:
+            pace, before = seconds / size, self.fetch_pace
+            self.fetch_pace = pace if before is None else (before + pace) / 2
+
     def delay(self, steps: int) -> float:
         """Seconds to wait: ``retry_delay`` doubled ``steps`` times, at most ``retry_delay_max``."""
         first, most = self.settings.retry_delay, self.settings.retry_delay_max
@@ -397,6 +423,8 @@ class Farm(Files):
 
     def improved(self, worker: Worker) -> None:
         worker.version += 1
+        if worker.promised:
+            promise.review(self, worker)
         self.policy.improved(worker)
 
     def lighter(self, worker: Worker) -> None:
@@ -417,6 +445,8 @@ class Farm(Files):
         worker.version += 1
         self._pace(worker)
         self.policy.reshaped(worker)
+        if worker.promised:
+            promise.review(self, worker)
 
     def sector(self, sector_id: SectorId) -> Sector:
         sector = self.sectors.get(sector_id)

@@ -142,7 +142,7 @@ class Files(ABC):
                 placement.by[bit] = by
         self._refresh_holders(path, sector)
         for task in sector.tasks.values():
-            worker = task.worker
+            worker = task.worker if task.promise is None else task.promise.worker
             if worker is not None and path_id in worker.paths and by in (None, worker.id):
                 space.follow(task, path, types)
         if types & P1_OUTPUT and sector.piece is not None and sector.piece.guessed:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import Counter
 
 from . import space
+from .decisions import Why
 from .farm import Farm
 from .files import holders_of
 from .tasks import Kind, SectorId, TaskType
 
-_P1 = TaskType.PRECOMMIT1
+_P1, _P2 = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2
 
 
 def before_pass(farm: Farm) -> None:
     """Remember what each worker carried, so that ``check`` sees what the pass has bound."""
     for worker in farm.workers.values():
         worker.carried_before = frozenset(worker.carried)
+    for task in farm.promised.values():
+        assert task.promise is not None
+        task.promise.new = False
 
 
 def check(farm: Farm) -> None:
@@ -23,6 +27,7 @@ def check(farm: Farm) -> None:
     _ledgers(farm)
     _bindings(farm)
     _holds(farm)
+    _promises(farm)
     _rooms(farm)
     _pieces(farm)
     _queue(farm)
@@ -70,11 +75,40 @@ def _holds(farm: Farm) -> None:
         for task in worker.carried.values():
             if task.spec.type is _P1:
                 refs[worker.id][task.spec.sector] += 1
+        for task in (*worker.promised.values(), *(t for t in worker.carried.values() if t.ahead)):
+            refs[worker.id][task.spec.sector] += 1
         assert worker.hold_refs == refs[worker.id], f"{worker.id}: reasons of its hold"
         held = sum(farm.sectors[sector_id].held for sector_id in worker.hold_refs)
         assert worker.hold == held, f"{worker.id}: hold counts {worker.hold}, {held} sectors fill it"
         mine = {p.spec.id for p in farm.paths.values() if worker.id in p.spec.owners}
         assert set(worker.paths) == mine, f"{worker.id}: its paths"
+
+
+def _promises(farm: Farm) -> None:
+    """Files are fetched ahead only for a P2 that waits and that nobody could take, to a worker all of whose P2 run."""
+    known = {task_id: task for task_id, task in farm.tasks.items() if task.promise is not None}
+    assert farm.promised == known, "the promised tasks"
+    for worker in farm.workers.values():
+        caps = worker.spec.caps
+        mine = {i: t for i, t in known.items() if t.promise is not None and t.promise.worker is worker}
+        left = {t.spec.id: t for t, promise in farm.broken if promise.worker is worker}
+        assert worker.promised == mine | left, f"{worker.id}: what is fetched ahead to it"
+        assert len(mine) <= caps.prefetches, f"{worker.id}: more than {caps.prefetches} promises"
+        enabled = worker.known and worker.online and not worker.draining
+        assert enabled or not mine, f"{worker.id}: promised while not enabled"
+        for task_id, task in mine.items():
+            assert task.spec.type is _P2 and task.waiting, f"{task_id}: promised and does not wait"
+            assert task.promise is not None
+            if not task.promise.new or task.promise.restored:
+                continue
+            hold = caps.precommit1_hold_max
+            assert not hold or not task.sector.held or worker.hold <= hold, f"{worker.id}: hold over {hold}"
+            running = sum(t.spec.type is _P2 and t.state == "running" for t in worker.carried.values())
+            assert running == worker.p2 >= caps.precommit2_max, f"{worker.id}: promised with a slot free"
+            for other in farm.workers.values():
+                refusal = farm.policy.judge(task, other, farm.now)
+                free = refusal is None or refusal.why is Why.PREFETCHED
+                assert not free, f"{task_id}: promised although {other.id} has a slot for it"
 
 
 def _rooms(farm: Farm) -> None:

@@ -38,6 +38,16 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
+class Promised:
+    """A waiting P2 whose ``bytes`` are fetched to the worker since then; ``done``: they are there."""
+
+    task: TaskSpec
+    since: float
+    bytes: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Resting:
     """The worker takes no more of ``task`` until ``until``, then one as a trial (its id in ``trial`` while it runs)."""
 
@@ -65,6 +75,7 @@ class Ledger:
     held_sectors: tuple[SectorId, ...]
     pieces: int
     rests: tuple[Resting, ...]
+    promised: tuple[Promised, ...] = ()
 
     def of(self, task: TaskType) -> tuple[Carried, ...]:
         return tuple(one for one in self.carried if one.task.type is task)
@@ -85,6 +96,13 @@ def queued(task: Task, window: tuple[Worker, int] | None = None) -> QueuedTask:
     )
 
 
+def promised(task: Task) -> Promised | None:
+    promise = task.promise
+    if promise is None:
+        return None
+    return Promised(task.spec, promise.since, promise.bytes, promise.took is not None)
+
+
 def ledger(worker: Worker, held: tuple[SectorId, ...]) -> Ledger:
     return Ledger(
         worker.id,
@@ -101,4 +119,5 @@ def ledger(worker: Worker, held: tuple[SectorId, ...]) -> Ledger:
             for kind, rest in worker.rests.items()
             if rest.until is not None
         ),
+        tuple(one for task in worker.promised.values() if (one := promised(task)) is not None),
     )

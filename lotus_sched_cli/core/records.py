@@ -120,11 +120,28 @@ class Memory:
 
 
 @dataclass(slots=True, eq=False)
+class Promise:
+    """A waiting P2's files are fetched to a worker ahead of its turn. ``laid`` and ``bytes`` are what is to be brought;
+    ``took`` is how long that took, None until it is done. ``new``: made in this very pass; ``restored``: before a restart of
+    the driver."""
+
+    worker: Worker
+    since: float
+    laid: tuple[Laid, ...]
+    bytes: int
+    reservations: list[Reservation] = field(default_factory=list)
+    took: float | None = None
+    new: bool = True
+    restored: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class Task:
     """A queued or bound task.
 
     ``groups`` are those to which its inputs may be fetched (None: any path). ``missing`` are the types that no path
-    declares. ``waits``: it does not start by itself once it is prepared. ``pools``, ``specials``, ``tried`` and
+    declares. ``waits``: it does not start by itself once it is prepared. ``promise``: while it is queued, and until the end
+    of the pass that binds it; ``ahead``: bound where it was promised, its sector fills that worker's hold until it runs. ``pools``, ``specials``, ``tried`` and
     ``reasons`` are the policy's.
     """
 
@@ -149,6 +166,8 @@ class Task:
     waits: bool = False
     laid: tuple[Laid, ...] = ()
     reservations: list[Reservation] = field(default_factory=list)
+    promise: Promise | None = None
+    ahead: bool = False
     pools: tuple[Any, ...] = ()
     specials: tuple[Worker, ...] = ()
     tried: int = 0
@@ -162,7 +181,8 @@ class Worker:
 
     ``hold_refs`` counts reasons per sector (its P1 here, its files on a path); ``hold`` the sectors that fill the
     hold. ``no_sectors``: drained of new sectors only. ``p1_started``: when its last P1 was bound. ``pieces`` are those added here that wait for P1. ``version`` grows with every change. ``blocked``: for want
-    of room a task has passed it by. ``pools`` and
+    of room a task has passed it by. ``promised`` are the P2 whose files are fetched here ahead, none before ``promises_from``
+    after ``promises_broken`` in a row did not come; ``p2_took`` is how long its last P2 ran, in seconds. ``pools`` and
     ``specials`` are the policy's: where it may be drawn from, and the queued tasks whose files it has.
     """
 
@@ -184,6 +204,10 @@ class Worker:
     pieces: int = 0
     rests: dict[TaskType, Rest] = field(default_factory=dict)
     no_space: set[TaskType] = field(default_factory=set)
+    promised: dict[str, Task] = field(default_factory=dict)
+    promises_from: float = float("-inf")
+    promises_broken: int = 0
+    p2_took: float | None = None
     paths: dict[str, Path] = field(default_factory=dict)
     last_bound: int = 0
     carried_before: frozenset[str] = frozenset()

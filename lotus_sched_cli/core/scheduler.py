@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from heapq import heappop
 
-from . import by_hand, invariants, ledger
+from . import by_hand, invariants, ledger, promise
 from .decisions import Assigned, Plan, Refusal
 from .events import (
     AssignByHand,
@@ -15,6 +15,9 @@ from .events import (
     PathAttached,
     PathDetached,
     PathReported,
+    PrefetchDone,
+    PrefetchFailed,
+    PrefetchRestored,
     RestOver,
     SectorHeld,
     Settings,
@@ -77,6 +80,8 @@ class Scheduler:
         farm.now = max(farm.now, now)
         now = farm.now
         farm.decisions = []
+        if farm.broken:
+            promise.sweep(farm)
         for event in events:
             if isinstance(event, PathReported):
                 # By far the most frequent: every path's health loop, all day long. It is in no task's story.
@@ -144,6 +149,12 @@ class Scheduler:
                 self._over(task_id)
             case TaskRestored(task, worker_id, queued_at, accepted_at):
                 farm.task_restored(task, worker_id, now, queued_at, accepted_at)
+            case PrefetchDone(task_id):
+                promise.done(farm, task_id, now)
+            case PrefetchFailed(task_id, error):
+                promise.failed(farm, task_id, error, now)
+            case PrefetchRestored(task_id, worker_id, since, done):
+                promise.restored(farm, task_id, worker_id, since, done, now)
             case SectorHeld(sector, held):
                 farm.sector_held(sector, held)
             case SettingsChanged(settings):
@@ -195,6 +206,7 @@ class Scheduler:
         first, most = settings.retry_delay, settings.retry_delay_max
         if replace(before, retry_delay=first, retry_delay_max=most) == settings:
             return
+        promise.end_all(farm, "the policy was switched")
         waiting = [task for task in farm.tasks.values() if task.waiting]
         for task in waiting:
             farm.policy.task_removed(task)

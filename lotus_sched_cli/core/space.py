@@ -87,6 +87,9 @@ def lay(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None:
     selector = task.needs.selector
     if selector is Selector.TASK:
         return ()
+    if task.promise is not None and task.promise.worker is worker:
+        # It is kept free already.
+        return ()
     if selector is Selector.MOVE:
         return _lay_move(task, worker, now)
     own = worker.own(task.sector)
@@ -224,10 +227,24 @@ def reserve(task: Task, paths: dict[str, Path]) -> None:
             add(task, Reservation(path, part.bytes, int(part.types), fetched))
 
 
+def keep(task: Task, laid: tuple[Laid, ...], paths: dict[str, Path]) -> list[Reservation]:
+    """Keep free what a promise's ``laid`` says, all of it to be fetched."""
+    kept: list[Reservation] = []
+    for part in laid:
+        path = paths.get(part.path_id)
+        if path is not None:
+            kept.append(_enter(Reservation(path, part.bytes, int(part.types), True)))
+    return kept
+
+
 def add(task: Task, reservation: Reservation) -> None:
+    task.reservations.append(_enter(reservation))
+
+
+def _enter(reservation: Reservation) -> Reservation:
     reservation.path.reserved += reservation.bytes
     reservation.path.reservations[id(reservation)] = reservation
-    task.reservations.append(reservation)
+    return reservation
 
 
 def release(reservation: Reservation) -> None:
@@ -260,7 +277,8 @@ def settle(path: Path, now: float) -> None:
 
 def follow(task: Task, path: Path, types: int) -> None:
     """The worker declares these types on another path of its than was thought: the reservation goes with them."""
-    for reservation in list(task.reservations):
+    held = task.reservations if task.promise is None else task.promise.reservations
+    for reservation in list(held):
         moved = reservation.types & types
         if not reservation.live or not moved or reservation.path is path:
             continue
@@ -271,5 +289,5 @@ def follow(task: Task, path: Path, types: int) -> None:
         reservation.path.reserved -= size
         if not reservation.types:
             release(reservation)
-            task.reservations.remove(reservation)
-        add(task, Reservation(path, size, moved, fetched, accepted_at))
+            held.remove(reservation)
+        held.append(_enter(Reservation(path, size, moved, fetched, accepted_at)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from .decisions import Assigned, Decision, FilesMissing, Refused, Start
+from .decisions import Assigned, Decision, FilesMissing, Prefetch, PrefetchOver, Refused, Start
 from .events import (
     Event,
+    PrefetchDone,
+    PrefetchFailed,
     TaskEnded,
     TaskPrepared,
     TaskPreparing,
@@ -21,7 +23,7 @@ from .events import (
 LINES: Final = 64
 GONE: Final = 1024
 
-_OF_TASKS: Final = (Assigned, Start, Refused, FilesMissing)
+_OF_TASKS: Final = (Assigned, Prefetch, PrefetchOver, Start, Refused, FilesMissing)
 
 
 class StoryLine(NamedTuple):
@@ -51,6 +53,8 @@ class Stories:
                 | TaskRunning(task_id=task_id)
                 | TaskEnded(task_id=task_id)
                 | TaskRemoved(task_id=task_id)
+                | PrefetchDone(task_id=task_id)
+                | PrefetchFailed(task_id=task_id)
             ):
                 if task_id in self._lines:
                     self._add(task_id, now, event)

@@ -84,6 +84,12 @@ _EXTRAS: Final = (
     ),
     Option("allowp2c2parallel", Form.SWITCH, "let PC2 and C2 run here at once", "allow_p2_c2_parallel"),
     Option("precommit1interval", Form.TIME, "least time between two starts of PC1", "precommit1_interval"),
+    Option(
+        "precommit2prefetch",
+        Form.NUMBER,
+        "set quantity of next PC2 whose files are fetched while all PC2 slots run",
+        "precommit2_prefetch",
+    ),
 )
 #: Task types that may be given a cap though they have none by default, in the order of a sector's life.
 CAPPABLE: Final = (

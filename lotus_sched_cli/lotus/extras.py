@@ -71,6 +71,7 @@ class CapExtras(Struct, frozen=True, omit_defaults=True):
     ForceC2FromLocalP2: bool = False
     ForbidP2C2Parallel: bool = False
     PreCommit1Interval: int = 0
+    PreCommit2Prefetch: int = 0
 
 
 class CapRow(Struct, frozen=True):

@@ -47,6 +47,7 @@ def caps_of(info: WorkerInfo, proof: int, defaults: Defaults) -> tuple[Caps, str
             force_c2_from_local_p2=extras.ForceC2FromLocalP2,
             allow_p2_c2_parallel=not extras.ForbidP2C2Parallel,
             precommit1_interval=extras.PreCommit1Interval / SECOND,
+            precommit2_prefetch=max(0, extras.PreCommit2Prefetch),
         ), "worker"
     stated = {kind: _max_concurrent(info, task, proof) for kind, task in _KINDS.items()}
     caps = Caps(

@@ -30,6 +30,7 @@ CAPS: Final = {
     "forcec2fromlocalp2": ("force_c2_from_local_p2", TaskType.COMMIT2),
     "allowp2c2parallel": ("allow_p2_c2_parallel", TaskType.COMMIT2),
     "precommit1interval": ("precommit1_interval", TaskType.PRECOMMIT1),
+    "precommit2prefetch": ("precommit2_prefetch", TaskType.PRECOMMIT2),
 }
 _SIZES: Final = {name: size for size, name in SIZE_NAMES.items()}
 _FARM: Final = (

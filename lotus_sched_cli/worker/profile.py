@@ -122,6 +122,7 @@ def _caps(caps: Caps) -> dict[str, Any]:
         caps.force_c2_from_local_p2,
         not caps.allow_p2_c2_parallel,
         round(caps.precommit1_interval * SECOND),
+        caps.precommit2_prefetch,
     )
     more = {} if extras == CapExtras() else {"CapExtras": extras}
     return {

@@ -10,11 +10,17 @@ from core.oracle import Slots, best_set
 from core.scene import C1, C2, CACHE, P1, P2, PROOF, SEALED, TIB, UNSEALED, caps, sector
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from lotus_sched_cli.core import balanced
 from lotus_sched_cli.core.caps import Caps
-from lotus_sched_cli.core.decisions import Assigned
+from lotus_sched_cli.core.decisions import Assigned, Plan, Prefetch, PrefetchOver
 from lotus_sched_cli.core.events import (
     Event,
     FilesDeclared,
@@ -23,10 +29,13 @@ from lotus_sched_cli.core.events import (
     PathAttached,
     PathReported,
     PathSpec,
+    PrefetchDone,
+    PrefetchFailed,
     SectorHeld,
     TaskEnded,
     TaskQueued,
     TaskRemoved,
+    TaskRunning,
     TaskSpec,
     WorkerCaps,
     WorkerDrain,
@@ -45,9 +54,12 @@ SHARED = "shared"
 worker_ids = st.sampled_from(WORKERS)
 
 
-def any_limits(p1: int, hold: int, p2: int, c2: int, bound: tuple[bool, bool, bool]) -> Caps:
+def any_limits(p1: int, hold: int, p2: int, c2: int, bound: tuple[bool, bool, bool], ahead: int) -> Caps:
     return replace(
-        caps(p1, hold, p2, c2, bound[0]), force_p1_from_local_ap=bound[1], force_c2_from_local_p2=bound[2]
+        caps(p1, hold, p2, c2, bound[0]),
+        force_p1_from_local_ap=bound[1],
+        force_c2_from_local_p2=bound[2],
+        precommit2_prefetch=ahead,
     )
 
 
@@ -58,6 +70,7 @@ any_caps = st.builds(
     p2=st.integers(0, 2),
     c2=st.integers(0, 2),
     bound=st.tuples(*[st.sampled_from([False, False, True])] * 3),
+    ahead=st.sampled_from([0, 0, 1, 2]),
 )
 offers = st.frozensets(st.sampled_from(KINDS), min_size=1)
 
@@ -79,6 +92,10 @@ class MatchingMachine(RuleBasedStateMachine):
         self.first: dict[str, tuple[float, int]] = {}
         self.queued: set[str] = set()
         self.bound: dict[str, str] = {}
+        #: Queued P2 whose files are fetched ahead, and to whom; and those bound there that do not run yet.
+        self.promised: dict[str, str] = {}
+        self.ahead: dict[str, str] = {}
+        self.left: dict[str, str] = {}
         self.unheld: set[int] = set()
         self.count = 0
 
@@ -188,8 +205,29 @@ class MatchingMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject) -> None:
         for name in data.draw(st.sets(st.sampled_from(sorted(self.bound)), min_size=1)):
             del self.bound[name]
+            self.ahead.pop(name, None)
             self.first.pop(name, None)
             self.say(TaskEnded(name, Outcome.SUCCESS))
+
+    @precondition(lambda self: self.bound and not self.batch)
+    @rule(data=st.data())
+    def run(self, data: st.DataObject) -> None:
+        for name in sorted(data.draw(st.sets(st.sampled_from(sorted(self.bound)), min_size=1))):
+            self.ahead.pop(name, None)
+            self.say(TaskRunning(name))
+
+    @precondition(lambda self: self.promised and not self.batch)
+    @rule(data=st.data(), comes=st.booleans())
+    def fetched_ahead(self, data: st.DataObject, comes: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.promised)))
+        number, worker = self.specs[name].sector.number, self.promised[name]
+        path = next((p for p in sorted(self.paths) if worker in self.paths[p].owners), None)
+        if not comes or path is None:
+            self.say(PrefetchFailed(name, "x"))
+            return
+        there = self.files.setdefault(number, {})
+        there[path] = there.get(path, FileType.NONE) | SEALED | CACHE
+        self.say(FilesDeclared(path, sector(number), SEALED | CACHE, False, None), PrefetchDone(name))
 
     @precondition(lambda self: self.queued)
     @rule(data=st.data())
@@ -207,16 +245,52 @@ class MatchingMachine(RuleBasedStateMachine):
         )
         self.batch = []
         placed = {d.task.id: d.worker_id for d in plan.decisions if isinstance(d, Assigned)}
+        self._promises(plan, placed)
         assert len(placed) == sum(isinstance(d, Assigned) for d in plan.decisions), "placed twice"
         assert set(placed) <= self.queued, "placed though it did not wait"
         for kind in KINDS:
             self._compare(kind, placed)
         self.queued -= set(placed)
         self.bound |= placed
+        self.promised |= self.new
+        if plan.wake == self.now:
+            # What promised tasks have left behind that were bound elsewhere; nothing more may come of it.
+            again = self.scheduler.handle(self.now)
+            for d in again.decisions:
+                if isinstance(d, PrefetchOver):
+                    self.left.pop(d.task.id, None)
+                elif isinstance(d, Prefetch):
+                    self.promised[d.task.id] = d.worker_id
+                elif isinstance(d, Assigned):
+                    self.queued.discard(d.task.id)
+                    self.promised.pop(d.task.id, None)
+                    self.bound[d.task.id] = d.worker_id
         assert {q.task.id for q in self.scheduler.queue()} == self.queued, "no task is lost"
 
+    def _promises(self, plan: Plan, placed: dict[str, str]) -> None:
+        """What was promised before the pass: kept, given up before it, or become a binding."""
+        self.new: dict[str, str] = {}
+        self.left: dict[str, str] = {}
+        self.kept: set[str] = set()
+        for d in plan.decisions:
+            if isinstance(d, PrefetchOver):
+                (self.new if d.task.id in self.new else self.promised).pop(d.task.id)
+            elif isinstance(d, Prefetch):
+                assert d.task.id in self.queued and d.task.id not in placed, (
+                    "fetched ahead though it is bound"
+                )
+                self.new[d.task.id] = d.worker_id
+        for name in [n for n in self.promised if n in placed]:
+            worker = self.promised.pop(name)
+            self.kept.add(name)
+            (self.ahead if placed[name] == worker else self.left)[name] = worker
+
     def _compare(self, kind: TaskType, placed: dict[str, str]) -> None:
-        waiting = sorted((n for n in self.queued if self.specs[n].type is kind), key=self.order.__getitem__)
+        """Whose files are fetched ahead waits for its worker, or is placed before others of its priority."""
+        waiting = sorted(
+            (n for n in self.queued if self.specs[n].type is kind and n not in self.promised),
+            key=lambda n: (self.order[n][0], n not in self.kept, *self.order[n][1:]),
+        )
         for name in waiting:
             if name in placed:
                 assert self.may(name, placed[name]), f"{name} on {placed[name]}"
@@ -245,6 +319,9 @@ class MatchingMachine(RuleBasedStateMachine):
     def _in_hold(self, number: int, worker: str) -> bool:
         name = f"{P1.short}-{number}"
         if self.bound.get(name) == worker:
+            return True
+        ahead = f"{P2.short}-{number}"
+        if worker in (self.promised.get(ahead), self.ahead.get(ahead), self.left.get(ahead)):
             return True
         files = self.files.get(number, {})
         return any(t & (SEALED | CACHE) and worker in self.paths[p].owners for p, t in files.items())
@@ -292,6 +369,35 @@ class MatchingMachine(RuleBasedStateMachine):
         return any(worker in p.owners and (groups is None or groups & p.groups) for p in self.paths.values())
 
 
+class AheadMachine(MatchingMachine):
+    """Begins with two workers whose P2 run while others wait, all files on a third: fetched ahead to them."""
+
+    @initialize(ahead=st.tuples(st.integers(1, 2), st.integers(0, 2)), hold=st.sampled_from([0, 2, 3]))
+    def busy(self, ahead: tuple[int, int], hold: int) -> None:
+        self.join("e", frozenset({P1}), caps(3, 0, 0, 0), "", "")
+        for name, most in zip("ab", ahead, strict=True):
+            limits = replace(caps(1, hold, 1, 1), precommit2_prefetch=most)
+            self.join(name, frozenset({P1, P2}), limits, "", "")
+        for number in range(10):
+            self.files[number] = {"e": SEALED | CACHE | (UNSEALED if number > 6 else FileType.NONE)}
+            self.say(FilesDeclared("e", sector(number), self.files[number]["e"], False, None))
+        self.decide()
+        self.pledge(set(range(6)), P2, 0)
+        self.decide()
+        self.say(*(TaskRunning(name) for name in sorted(self.bound)))
+        self.decide()
+        assert self.promised
+
+    @precondition(lambda self: self.bound and not self.batch)
+    @rule(keep=st.booleans())
+    def everything_runs(self, keep: bool) -> None:
+        """What workers have been given has started; one more P2 waits."""
+        self.ahead.clear()
+        self.say(*(TaskRunning(name) for name in sorted(self.bound)))
+        if not keep:
+            self.decide()
+
+
 def _set(name: str) -> frozenset[str]:
     return frozenset({name} if name else ())
 
@@ -302,9 +408,9 @@ def many_owners(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     yield
 
 
-def _run(examples: int, steps: int) -> None:
+def _run(examples: int, steps: int, machine: type[MatchingMachine] = MatchingMachine) -> None:
     run_state_machine_as_test(
-        MatchingMachine,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -322,3 +428,12 @@ def test_no_task_waits_that_another_placement_of_the_pass_could_have_placed(many
 @pytest.mark.slow
 def test_nor_in_many_more_farms(many_owners: None) -> None:
     _run(600, 60)
+
+
+def test_the_same_where_files_are_fetched_ahead(many_owners: None) -> None:
+    _run(25, 30, AheadMachine)
+
+
+@pytest.mark.slow
+def test_and_in_many_more_farms_where_files_are_fetched_ahead(many_owners: None) -> None:
+    _run(600, 50, AheadMachine)

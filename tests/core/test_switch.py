@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from core.scene import AP, C1, C2, CACHE, GIB, P1, P2, PROOF, SEALED, TIB, UNSEALED, caps, sector, task
 from core.windows import Windows, windowed
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from lotus_sched_cli.core.decisions import Assigned, Start
+from lotus_sched_cli.core.decisions import Assigned, Prefetch, PrefetchOver, Start
 from lotus_sched_cli.core.events import (
     Event,
     FilesDeclared,
@@ -17,6 +25,9 @@ from lotus_sched_cli.core.events import (
     PathAttached,
     PathReported,
     PathSpec,
+    PrefetchDone,
+    PrefetchFailed,
+    PrefetchRestored,
     Settings,
     SettingsChanged,
     TaskEnded,
@@ -134,6 +145,9 @@ class SwitchMachine(RuleBasedStateMachine):
         #: Carried tasks: to be prepared (it is told at some time), waiting for a Start, running.
         self.state: dict[str, str] = {}
         self.waits: set[str] = set()
+        self.files: list[FilesDeclared] = []
+        #: Where files are fetched ahead.
+        self.promised: dict[str, str] = {}
 
     def tell(self, *events: Event) -> None:
         self.now += 0.5
@@ -148,25 +162,43 @@ class SwitchMachine(RuleBasedStateMachine):
                 self.state[name] = "bound"
                 if decision.waits:
                     self.waits.add(name)
+                if self.promised.get(name) == decision.worker_id:
+                    del self.promised[name]
+            elif isinstance(decision, Prefetch):
+                assert self.settings.policy == "balanced" and decision.task.id in self.queued
+                assert self.promised.setdefault(decision.task.id, decision.worker_id) == decision.worker_id
+            elif isinstance(decision, PrefetchOver):
+                assert self.promised.pop(decision.task.id) == decision.worker_id
             elif isinstance(decision, Start):
                 name = decision.task.id
                 assert self.state.get(name) == "prepared", f"{name} starts in state {self.state.get(name)}"
                 assert self.carried[name] == decision.worker_id
                 self.waits.discard(name)
                 self.state[name] = "started"
+        if plan.wake == self.now:
+            self.now -= 0.5
+            self.tell()
+            return
         assert {q.task.id for q in self.scheduler.queue()} == self.queued, "none is lost, none is doubled"
+        assert set(self.promised) <= self.queued
+        assert not self.promised or self.settings.policy == "balanced", "windowed promises nothing"
         for name in self.workers:
             ledger = self.scheduler.ledger(name)
             assert ledger is not None
             mine = {t for t, w in self.carried.items() if w == name}
             assert {c.task.id for c in ledger.carried} == mine, "what runs goes on where it is"
+            ahead = {t for t, w in self.promised.items() if w == name}
+            assert {p.task.id for p in ledger.promised} == ahead, "what is fetched ahead"
 
     @rule(name=worker_ids, tasks=st.frozensets(st.sampled_from(KINDS), min_size=1), memory=st.integers(60, 400),
-          ignore=st.booleans(), gpus=st.integers(0, 2))  # fmt: skip
-    def join(self, name: str, tasks: frozenset[TaskType], memory: int, ignore: bool, gpus: int) -> None:
+          ignore=st.booleans(), gpus=st.integers(0, 2), ahead=st.integers(0, 2))  # fmt: skip
+    def join(
+        self, name: str, tasks: frozenset[TaskType], memory: int, ignore: bool, gpus: int, ahead: int
+    ) -> None:
         self.count += 1
+        limits = replace(caps(p1=3, p2=1, c2=1), precommit2_prefetch=ahead)
         spec = WorkerSpec(
-            name, f"{name}{self.count}", name, tasks, caps(p1=3, p2=1, c2=1), cpus=32, gpus=gpus,
+            name, f"{name}{self.count}", name, tasks, limits, cpus=32, gpus=gpus,
             mem_physical=memory * GIB, mem_swap=200 * GIB, cap_aware=memory % 2 == 0, ignore_resources=ignore,
         )  # fmt: skip
         self.workers[name] = spec
@@ -200,7 +232,8 @@ class SwitchMachine(RuleBasedStateMachine):
             on = data.draw(st.sampled_from(self.paths))
             types = {P1: UNSEALED, AP: FileType.NONE, C2: FileType.NONE}.get(kind, SEALED | CACHE)
             if types:
-                events.append(FilesDeclared(on, sector(number), types, False, on))
+                self.files.append(FilesDeclared(on, sector(number), types, False, on))
+                events.append(self.files[-1])
             self.specs[name] = TaskSpec(name, sector(number), PROOF, kind)
             self.queued.add(name)
             events.append(TaskQueued(self.specs[name]))
@@ -234,6 +267,19 @@ class SwitchMachine(RuleBasedStateMachine):
         else:
             self.state[name] = "started"
             self.tell(TaskRunning(name))
+
+    @precondition(lambda self: self.promised)
+    @rule(data=st.data(), how=st.sampled_from(["begins", "comes", "fails"]))
+    def fetched_ahead(self, data: st.DataObject, how: str) -> None:
+        name = data.draw(st.sampled_from(sorted(self.promised)))
+        if how == "begins":
+            self.tell(TaskPreparing(name))
+        elif how == "fails":
+            self.tell(PrefetchFailed(name, "x"))
+        else:
+            on = self.promised[name]
+            self.files.append(FilesDeclared(on, self.specs[name].sector, SEALED | CACHE, False, on))
+            self.tell(self.files[-1], PrefetchDone(name))
 
     @precondition(lambda self: "started" in self.state.values())
     @rule(
@@ -272,7 +318,11 @@ class SwitchMachine(RuleBasedStateMachine):
                 self.waits.add(name)
         events += [WorkerJoined(spec) for spec in self.workers.values()]
         events += [PathAttached(PathSpec(p, frozenset({p}), True, True), 1000 * TIB) for p in self.paths]
+        events += self.files
         events += [TaskQueued(self.specs[name]) for name in sorted(self.queued)]
+        promised, known = dict(self.promised), set(self.workers)
+        events += [PrefetchRestored(n, w, self.now, False) for n, w in promised.items() if w in known]
+        self.promised = {n: w for n, w in promised.items() if w in known}
         self.tell(*events)
 
     def teardown(self) -> None:
@@ -300,9 +350,28 @@ class SwitchMachine(RuleBasedStateMachine):
         assert not self.carried, f"never done: {self.state}"
 
 
-def _run(examples: int, steps: int) -> None:
+class AheadMachine(SwitchMachine):
+    """Begins with a worker whose P2 runs while the files of the next ones are fetched to it."""
+
+    @initialize(ahead=st.integers(1, 2))
+    def busy(self, ahead: int) -> None:
+        self.join("a", frozenset({P2}), 400, True, 1, ahead)
+        self.join("b", frozenset({P1}), 400, True, 1, 0)
+        for number in range(5):
+            on = "b" if number else "a"
+            self.files.append(FilesDeclared(on, sector(number), SEALED | CACHE, False, on))
+            self.specs[f"PC2-{number}"] = TaskSpec(f"PC2-{number}", sector(number), PROOF, P2)
+            self.queued.add(f"PC2-{number}")
+        self.tell(*self.files, *(TaskQueued(spec) for spec in self.specs.values()))
+        (name,) = self.carried
+        self.state[name] = "started"
+        self.tell(TaskRunning(name))
+        assert len(self.promised) == ahead
+
+
+def _run(examples: int, steps: int, machine: type[SwitchMachine] = SwitchMachine) -> None:
     run_state_machine_as_test(
-        SwitchMachine,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -320,3 +389,12 @@ def test_no_task_is_lost_or_doubled_however_policies_change() -> None:
 @pytest.mark.slow
 def test_nor_in_many_more_farms() -> None:
     _run(800, 60)
+
+
+def test_nor_where_files_are_fetched_ahead() -> None:
+    _run(25, 30, AheadMachine)
+
+
+@pytest.mark.slow
+def test_nor_in_many_more_farms_where_files_are_fetched_ahead() -> None:
+    _run(800, 60, AheadMachine)

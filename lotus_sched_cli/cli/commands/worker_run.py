@@ -123,6 +123,7 @@ def run(
     forcec2fromlocalp2: Annotated[bool | None, extra("forcec2fromlocalp2")] = None,
     allowp2c2parallel: Annotated[bool | None, extra("allowp2c2parallel")] = None,
     precommit1interval: Annotated[str | None, extra("precommit1interval")] = None,
+    precommit2prefetch: Annotated[int | None, extra("precommit2prefetch")] = None,
     addpiecemax: Annotated[str | None, extra("addpiecemax")] = None,
     datacidmax: Annotated[str | None, extra("datacidmax")] = None,
     commit1max: Annotated[str | None, extra("commit1max")] = None,

@@ -38,6 +38,7 @@ def set_(
     forcec2fromlocalp2: Annotated[bool | None, cap("forcec2fromlocalp2")] = None,
     allowp2c2parallel: Annotated[bool | None, cap("allowp2c2parallel")] = None,
     precommit1interval: Annotated[str | None, cap("precommit1interval")] = None,
+    precommit2prefetch: Annotated[str | None, cap("precommit2prefetch")] = None,
     addpiecemax: Annotated[str | None, cap("addpiecemax")] = None,
     datacidmax: Annotated[str | None, cap("datacidmax")] = None,
     commit1max: Annotated[str | None, cap("commit1max")] = None,

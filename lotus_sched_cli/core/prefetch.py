@@ -1,0 +1,153 @@
+"""Which waiting P2 has its files fetched ahead, and to which worker: after a pass, when nobody could take what still waits.
+
+A worker looks for its next P2 in the order of the queue. One whose files lie there already needs nothing; one that lies on
+a worker which is thought to be free sooner is left to that. No worker is looked at that has not changed, unless a P2 came.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from heapq import merge
+from typing import TYPE_CHECKING, Final
+
+from . import promise, space
+from .decisions import Laid
+from .eligibility import hold_without, offers, ready
+from .records import QueueKey, Task, Worker
+from .tasks import TaskType
+
+if TYPE_CHECKING:
+    from .balanced import Balanced
+    from .pools import Line
+
+#: Waiting tasks at which one worker looks at most at once.
+LOOK: Final = 32
+
+_P2: Final = TaskType.PRECOMMIT2
+
+
+class Prefetching:
+    """``workers`` are those that may prefetch at all."""
+
+    def __init__(self, policy: Balanced) -> None:
+        self._policy = policy
+        self.workers: dict[str, Worker] = {}
+        self._look: dict[str, Worker] = {}
+        #: They have a promise to give, and found no task for it.
+        self._starved: dict[str, Worker] = {}
+        self._came = False
+
+    def reshaped(self, worker: Worker) -> None:
+        if worker.known and worker.spec.caps.prefetches:
+            self.workers[worker.id] = worker
+        elif self.workers.pop(worker.id, None) is not None:
+            self._look.pop(worker.id, None)
+            self._starved.pop(worker.id, None)
+
+    def touched(self, worker: Worker) -> None:
+        """It may be able to prefetch now."""
+        if worker.id in self.workers:
+            self._look[worker.id] = worker
+
+    def waits(self) -> None:
+        """A P2 came, or lies elsewhere now."""
+        self._came = True
+
+    def run(self, now: float) -> None:
+        """After a pass: promise what may be promised."""
+        if not self.workers:
+            return
+        look, self._look = self._look, {}
+        if self._came:
+            look |= self._starved
+            self._starved, self._came = {}, False
+        wanting = [worker for worker in look.values() if self._wants(worker, now)]
+        for worker in sorted(wanting, key=self._order):
+            while self._wants(worker, now):
+                found = self._next(worker, now)
+                if found is None:
+                    self._starved[worker.id] = worker
+                    break
+                promise.begin(self._policy.farm, found[0], worker, found[1], now)
+        # What a promise has stirred up is its own doing.
+        self._came = False
+
+    @staticmethod
+    def _wants(worker: Worker, now: float) -> bool:
+        """All its P2 slots run, and it may promise one more."""
+        caps = worker.spec.caps
+        if len(worker.promised) >= caps.prefetches or worker.p2 < caps.precommit2_max:
+            return False
+        if now < worker.promises_from or not ready(worker, _P2, now):
+            return False
+        return all(t.state == "running" for t in worker.carried.values() if t.spec.type is _P2)
+
+    def _order(self, worker: Worker) -> tuple[float, str, str]:
+        """Who is thought to be free first has the oldest task; where that is not known, whose P2 runs for longest."""
+        free = promise.free_at(self._policy.farm, worker)
+        if free is None:
+            free = min(t.since for t in worker.carried.values() if t.spec.type is _P2)
+        return free, worker.spec.name, worker.id
+
+    def _next(self, worker: Worker, now: float) -> tuple[Task, tuple[Laid, ...]] | None:
+        """The worker's next P2, if its files have to be fetched, and where they would go."""
+        policy, hold = self._policy, worker.spec.caps.precommit1_hold_max
+        most = worker.spec.caps.prefetches - len(worker.promised)
+        here = 0
+        claimed: Counter[str] = Counter()
+        looked = 0
+        for task in self._waiting(worker):
+            looked += 1
+            if looked > LOOK:
+                break
+            if task.missing or task.memory.failed_on == worker.id or not policy.fits(task, worker):
+                continue
+            if not space.brings(task, worker):
+                here += 1
+                if here >= most:
+                    break
+                continue
+            if self._left_to_its_holder(task, worker, now, claimed):
+                continue
+            if hold and hold_without(worker, task.sector) >= hold:
+                continue
+            laid = space.lay(task, worker, now)
+            if laid is not None:
+                return task, laid
+        return None
+
+    @staticmethod
+    def _waiting(worker: Worker) -> Iterator[Task]:
+        """P2 that wait and that the worker may be drawn for, in the order of the queue."""
+        lines = [pool.line for pool in worker.pools if pool.type is _P2 and pool.line.tasks]
+        own = worker.specials.get(_P2)
+        if own is not None and own.tasks:
+            lines.append(own)
+        last: Task | None = None
+        for _, _, task in merge(*(_items(line) for line in lines)):
+            if task is not last:
+                yield task
+            last = task
+
+    def _left_to_its_holder(self, task: Task, worker: Worker, now: float, claimed: Counter[str]) -> bool:
+        """Whether it lies on a worker that is thought to be free before this one and will take it without a copy."""
+        farm = self._policy.farm
+        mine = promise.free_at(farm, worker)
+        for holder in task.specials:
+            if holder is worker or space.brings(task, holder) or not offers(holder, _P2):
+                continue
+            if claimed[holder.id] + len(holder.promised) >= holder.spec.caps.precommit2_max:
+                continue
+            free = promise.free_at(farm, holder, claimed[holder.id])
+            if mine is not None and free is not None and free <= mine and ready(holder, _P2, now):
+                claimed[holder.id] += 1
+                return True
+        return False
+
+
+def _items(line: Line) -> Iterator[tuple[QueueKey, int, Task]]:
+    at = line.next(line.start)
+    while at < len(line.queue):
+        yield line.queue[at]
+        at = line.next(at + 1)
