@@ -13,9 +13,9 @@ from itertools import count
 from typing import Any, Final
 
 from . import promise, space
-from .choice import Rank, full_rank, rank, to_fetch
+from .choice import Rank, full_rank, rank
 from .decisions import Laid, Refusal
-from .eligibility import allows, begins, binds, bound_away, free_slots, judge, may_hold, offers, ready
+from .eligibility import allows, begins, binds, bound_away, judge, may_hold, offers, ready
 from .farm import Farm
 from .matching import Chains
 from .needs import P1_OUTPUT, Selector
@@ -52,8 +52,6 @@ class Balanced:
         #: Workers that do only C2 of sectors that lie on their own paths.
         self._bound_c2: set[str] = set()
         self._prefetching = Prefetching(self)
-        #: Workers that had a P2 slot left after a pass in which promised tasks waited elsewhere.
-        self._idle_p2: dict[str, Worker] = {}
 
     # -- what the farm tells ----------------------------------------------------------------------------------------
 
@@ -238,7 +236,9 @@ class Balanced:
         bound: list[Task] = []
         sources: list[tuple[Any, int, Task | Pool | Own]] = []
         if self.farm.promised:
-            self._keep_promises(sources, bound, now)
+            changed = self._dirty_workers.values()
+            for task in self._prefetching.keep(now, changed, lambda t, w: self._bind_promised(t, w, bound)):
+                heappush(sources, (task.key, next(self._order), task))
         while True:
             if self._dirty_tasks or self._dirty_pools or self._dirty_workers:
                 self._gather(sources)
@@ -269,47 +269,11 @@ class Balanced:
 
     # -- tasks whose files are fetched ahead ------------------------------------------------------------------------
 
-    def _keep_promises(
-        self, sources: list[tuple[Any, int, Task | Pool | Own]], bound: list[Task], now: float
-    ) -> None:
-        """Free slots go first to what was promised there; other promised tasks are tried where they would start sooner."""
-        free = {w.id: w for w in (*self._dirty_workers.values(), *self._idle_p2.values()) if _p2_free(w, now)}
-        self._idle_p2 = free
-        if not free:
-            return
-        wake: float | None = None
-        promised = sorted((t for t in self.farm.promised.values() if t.waiting), key=_key)
-        for task in promised:
-            assert task.promise is not None
-            there = task.promise.worker
-            if there.id in free and _p2_free(there, now):
-                if promised[0].key[0] < task.key[0] or self._passed_by(task, there):
-                    heappush(sources, (task.key, next(self._order), task))
-                else:
-                    task.reasons = {"in_question": 1}
-                    self.farm.bind(task, there, (), now)
-                    self._chains.placed(task)
-                    bound.append(task)
-                continue
-            for worker in free.values():
-                if not _p2_free(worker, now) or not self.fits(task, worker):
-                    continue
-                if promise.sooner(self.farm, task, to_fetch(task, worker), now):
-                    heappush(sources, (task.key, next(self._order), task))
-                    break
-                starts = promise.starts_at(self.farm, task, now)
-                wake = starts if wake is None or starts is None else min(wake, starts)
-        if wake is not None:
-            # By then it should have started; if not, it goes elsewhere.
-            self.farm.timer(wake, "policy")
-
-    def _passed_by(self, task: Task, worker: Worker) -> bool:
-        """Whether a P2 of higher priority waits that the worker might take."""
-        lines = [pool.line for pool in worker.pools if pool.type is _P2]
-        if (own := worker.specials.get(_P2)) is not None:
-            lines.append(own)
-        heads = (line.head() for line in lines)
-        return any(head is not None and head.key[0] < task.key[0] for head in heads)
+    def _bind_promised(self, task: Task, worker: Worker, bound: list[Task]) -> None:
+        task.reasons = {"in_question": 1}
+        self.farm.bind(task, worker, (), self.farm.now)
+        self._chains.placed(task)
+        bound.append(task)
 
     def _attempt_promised(self, task: Task, bound: list[Task]) -> bool:
         """As ``_attempt``, but only where it would start sooner than where its files are fetched to."""
@@ -541,10 +505,6 @@ class Own:
 def _has_slot(worker: Worker, kind: TaskType) -> bool:
     """Roughly: P1's hold and other types' limits are looked at later."""
     return kind.kind is None or worker.of(kind.kind) < worker.spec.caps.of(kind.kind)
-
-
-def _p2_free(worker: Worker, now: float) -> bool:
-    return ready(worker, _P2, now) and offers(worker, _P2) and free_slots(worker, _P2, 0) > 0
 
 
 def _key(task: Task) -> Any:

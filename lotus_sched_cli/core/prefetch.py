@@ -7,13 +7,14 @@ a worker which is thought to be free sooner is left to that. No worker is looked
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from typing import TYPE_CHECKING, Final
 
 from . import promise, space
+from .choice import to_fetch
 from .decisions import Laid
-from .eligibility import hold_without, offers, ready
+from .eligibility import free_slots, hold_without, offers, ready
 from .records import QueueKey, Task, Worker
 from .tasks import TaskType
 
@@ -37,6 +38,9 @@ class Prefetching:
         #: They have a promise to give, and found no task for it.
         self._starved: dict[str, Worker] = {}
         self._came = False
+        #: They had a P2 slot left after a pass in which promised tasks waited elsewhere.
+        self._idle: dict[str, Worker] = {}
+        self._wake = float("-inf")
 
     def reshaped(self, worker: Worker) -> None:
         if worker.known and worker.spec.caps.prefetches:
@@ -54,8 +58,55 @@ class Prefetching:
         """A P2 came, or lies elsewhere now."""
         self._came = True
 
+    # -- before a pass ----------------------------------------------------------------------------------------------
+
+    def keep(self, now: float, changed: Iterable[Worker], bind: Callable[[Task, Worker], None]) -> list[Task]:
+        """Give free slots to what was promised there, by ``bind``. Returns the promised tasks to be tried in the pass: they
+        would start sooner elsewhere, or must not go ahead of a higher priority.
+        """
+        farm = self._policy.farm
+        self._idle = {w.id: w for w in (*changed, *self._idle.values()) if _has_slot(w, now)}
+        if not self._idle:
+            return []
+        tried: list[Task] = []
+        starts: list[float] = []
+        waiting = sorted((t for t in farm.promised.values() if t.waiting), key=lambda task: task.key)
+        for task in waiting:
+            assert task.promise is not None
+            there = task.promise.worker
+            if there.id in self._idle and _has_slot(there, now):
+                if waiting[0].key[0] < task.key[0] or self._passed_by(task, there):
+                    tried.append(task)
+                else:
+                    bind(task, there)
+            elif any(self._sooner_on(worker, task, now) for worker in self._idle.values()):
+                tried.append(task)
+            elif (at := promise.starts_at(farm, task, now)) is not None:
+                starts.append(at)
+        if starts and (wake := min(starts)) != self._wake:
+            # By then it should have started; if not, it goes elsewhere.
+            self._wake = wake
+            farm.timer(wake, "policy")
+        return tried
+
+    def _sooner_on(self, worker: Worker, task: Task, now: float) -> bool:
+        if not _has_slot(worker, now) or not self._policy.fits(task, worker):
+            return False
+        return promise.sooner(self._policy.farm, task, to_fetch(task, worker), now)
+
+    @staticmethod
+    def _passed_by(task: Task, worker: Worker) -> bool:
+        """Whether a P2 of higher priority waits that the worker might take."""
+        lines = [pool.line for pool in worker.pools if pool.type is _P2]
+        if (own := worker.specials.get(_P2)) is not None:
+            lines.append(own)
+        heads = (line.head() for line in lines)
+        return any(head is not None and head.key[0] < task.key[0] for head in heads)
+
+    # -- after it ---------------------------------------------------------------------------------------------------
+
     def run(self, now: float) -> None:
-        """After a pass: promise what may be promised."""
+        """Promise what may be promised."""
         if not self.workers:
             return
         look, self._look = self._look, {}
@@ -144,6 +195,10 @@ class Prefetching:
                 claimed[holder.id] += 1
                 return True
         return False
+
+
+def _has_slot(worker: Worker, now: float) -> bool:
+    return ready(worker, _P2, now) and offers(worker, _P2) and free_slots(worker, _P2, 0) > 0
 
 
 def _items(line: Line) -> Iterator[tuple[QueueKey, int, Task]]:
