@@ -11,6 +11,7 @@ import msgspec
 
 from lotus_sched_cli.lotus import auth
 from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.lotus.rpc.goclient import GO_HEADERS
 from lotus_sched_cli.lotus.types import FsStat
 
 from .index import SectorIndex
@@ -27,8 +28,10 @@ async def remote_stat(index: SectorIndex, path_id: str, secret: bytes) -> FsStat
         raise RpcError(1, f"getting remote storage info: {e.message}") from None
     if not info.URLs:
         raise RpcError(1, f"no known URLs for remote storage {path_id}")
-    headers = {"Authorization": f"Bearer {auth.sign(secret, ['admin'])}"}
-    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(TIMEOUT)) as session:
+    headers = GO_HEADERS | {"Authorization": f"Bearer {auth.sign(secret, ['admin'])}"}
+    async with aiohttp.ClientSession(
+        headers=headers, skip_auto_headers=("Accept",), timeout=aiohttp.ClientTimeout(TIMEOUT)
+    ) as session:
         for base in info.URLs:
             with contextlib.suppress(aiohttp.ClientError, msgspec.DecodeError, asyncio.TimeoutError):
                 async with session.get(f"{base.rstrip('/')}/stat/{path_id}") as answer:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lotus_sched_cli.lotus.rpc.goclient import GO_HEADERS
+
 from .body import Body
 from .errors import StorageError, os_error
 from .extents import preallocate
@@ -131,5 +133,6 @@ def _request(
     connection.auto_open = 0  # a lost connection is an error here, not a second try
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection.request(method, target, headers=dict(headers))
+    # as Go's client, but never compressed: what comes in is written as it is
+    connection.request(method, target, headers={**GO_HEADERS, "Accept-Encoding": "identity", **headers})
     return connection.getresponse()

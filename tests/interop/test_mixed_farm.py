@@ -13,8 +13,8 @@ from .peers import build
 pytestmark = pytest.mark.slow
 
 
-def stock_worker(farm: Farm, name: str, *flags: str, wait: bool = True) -> Proc:
-    """A Go worker registers at the farm's miner."""
+def stock_worker(farm: Farm, name: str, *flags: str, wait: bool = True, miner: str = "") -> Proc:
+    """A Go worker registers at the farm's miner; ``miner``: its URL, if it is another's."""
     program = build("stockworker")
     url, token = farm.endpoint()
     repo = farm.root / name
@@ -22,7 +22,7 @@ def stock_worker(farm: Farm, name: str, *flags: str, wait: bool = True) -> Proc:
     argv = [
         str(program),
         "-miner",
-        url,
+        miner or url,
         "-token",
         token,
         "-repo",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -129,11 +130,18 @@ async def test_requests_look_like_go_s() -> None:
     async with HttpCaller("http://miner/rpc/v0", "tok", transport=httpx.MockTransport(answer)) as caller:
         await caller.call("Session")
         await caller.call("StorageDropSector", "id", types.SectorID(1000, 1), 2)
-    assert seen[0].content == b'{"jsonrpc":"2.0","id":1,"method":"Filecoin.Session","params":[]}'
+    told = json.loads(seen[0].content)
+    assert list(told) == ["jsonrpc", "id", "method", "params", "meta"]
+    assert (told["id"], told["method"], told["params"]) == (1, "Filecoin.Session", [])
+    spans = [base64.b64decode(json.loads(r.content)["meta"]["SpanContext"]) for r in seen]
+    assert all((len(span), span[:2], span[18], span[-2:]) == (29, b"\0\0", 1, b"\2\0") for span in spans)
+    assert spans[0] != spans[1]
     assert json.loads(seen[1].content)["params"] == ["id", {"Miner": 1000, "Number": 1}, 2]
     assert json.loads(seen[1].content)["id"] == 2
     assert seen[0].headers["Authorization"] == "Bearer tok"
     assert seen[0].headers["Content-Type"] == "application/json"
+    go = {"host", "user-agent", "content-length", "authorization", "content-type", "accept-encoding"}
+    assert set(seen[0].headers) == go
 
 
 async def test_the_commands_call_needs_no_event_loop(running: Running) -> None:

@@ -123,16 +123,21 @@ async def test_data_behind_a_url_is_fetched_when_read(running: Running, caller: 
 
     async def give(request: aiohttp.web.Request) -> aiohttp.web.Response:
         assert "Authorization" not in request.headers
-        return (
-            aiohttp.web.Response(body=DATA) if request.path == "/data" else aiohttp.web.Response(status=404)
-        )
+        if request.path == "/nothing":
+            return aiohttp.web.Response(status=404)
+        answer = aiohttp.web.Response(body=DATA)
+        if request.path == "/zipped":  # a web server that packs whatever it may
+            answer.enable_compression()
+        return answer
 
     served.router.add_get("/{name}", give)
     runner = aiohttp.web.AppRunner(served)
     await runner.setup()
     await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
     base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    assert await compute(caller, len(DATA), HttpReader(f"{base}/data")) == len(DATA)
+    for name in ("data", "zipped"):
+        assert await compute(caller, len(DATA), HttpReader(f"{base}/{name}")) == len(DATA)
+        assert running.miner.seen[-1] == DATA
     with pytest.raises(RpcError, match="non-200 status code '404'"):
         await compute(caller, len(DATA), HttpReader(f"{base}/nothing"))
     await runner.cleanup()

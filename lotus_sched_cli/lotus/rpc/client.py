@@ -21,6 +21,7 @@ from lotus_sched_cli.lotus import gojson, logs
 
 from .engine import ALL_PERMS, PREFIX, CallerInfo, Engine, Fault
 from .errors import RpcConnectError, RpcError
+from .goclient import as_go, span_context
 from .streams import Reader, describe
 
 __all__ = ["Caller", "HttpCaller", "LocalCaller", "RpcConnectError", "RpcError"]
@@ -59,12 +60,14 @@ class HttpCaller:
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._client = httpx.AsyncClient(
-            headers=headers,
-            timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS, pool=None),
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=60),
-            transport=transport,
-            trust_env=False,
+        self._client = as_go(
+            httpx.AsyncClient(
+                headers=headers,
+                timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS, pool=None),
+                limits=httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=60),
+                transport=transport,
+                trust_env=False,
+            )
         )
         self._timeout = timeout
         self._ids = itertools.count(1)
@@ -86,10 +89,11 @@ class HttpCaller:
         """One call; ``timeout`` in seconds for the whole of it. See `Caller`."""
         id_ = next(self._ids)
         sent = [await self._param(p) for p in params]
-        body = b'{"jsonrpc":"2.0","id":%d,"method":"%s","params":%s}' % (
+        body = b'{"jsonrpc":"2.0","id":%d,"method":"%s","params":%s,"meta":{"SpanContext":"%s"}}' % (
             id_,
             (PREFIX + method).encode(),
             gojson.encode(sent),
+            span_context().encode(),
         )
         try:
             async with asyncio.timeout(timeout):

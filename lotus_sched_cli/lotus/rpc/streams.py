@@ -23,6 +23,7 @@ from aiohttp import web
 from lotus_sched_cli.lotus import gojson, logs
 
 from . import gohttp
+from .goclient import as_go
 
 log = logs.get("rpcenc")
 
@@ -104,7 +105,9 @@ class HttpReader:
 
     async def read(self, n: int = -1) -> bytes:
         if self._chunks is None:
-            self._client = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30), follow_redirects=True)
+            self._client = as_go(
+                httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30), follow_redirects=True)
+            )
             try:
                 request = self._client.build_request("GET", self.url)
                 self._response = await self._client.send(request, stream=True)
@@ -112,7 +115,7 @@ class HttpReader:
                 raise OSError(f"http reader {self.url}: {error}") from error
             if self._response.status_code != 200:
                 raise OSError(f"non-200 status code '{self._response.status_code}' from {self.url}")
-            self._chunks = self._response.aiter_raw(_CHUNK)
+            self._chunks = self._response.aiter_bytes(_CHUNK)
         while not self._rest:
             try:
                 self._rest = await anext(self._chunks)
@@ -347,7 +350,8 @@ async def send(reader: Reader, url: str) -> None:
     """
     headers = {"Content-Type": "application/octet-stream"}
     try:
-        async with httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30), headers=headers) as client:
+        client = as_go(httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30), headers=headers))
+        async with client:
             while True:
                 answer = await client.head(url, follow_redirects=False)
                 if answer.status_code != 302:
