@@ -21,6 +21,7 @@ from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.repo import Repo, RepoError
 from lotus_sched_cli.lotus.rpc import gohttp
 from lotus_sched_cli.lotus.rpc.client import LocalCaller
+from lotus_sched_cli.lotus.rpc.gorunner import GoRunner
 from lotus_sched_cli.lotus.rpc.server import RpcServer
 from lotus_sched_cli.sealers import child, prover
 from lotus_sched_cli.sealers.base import Sealer
@@ -252,9 +253,7 @@ async def _http(server: RpcServer, local: LocalStore, sock: endpoint.Socket) -> 
     server.attach(app)
     app.add_routes(serve.routes(local, server.authorize, missing="write"))
     app.add_routes(server.rest())
-    runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, keepalive_timeout=90, shutdown_timeout=1
-    )
+    runner = GoRunner(app)
     await runner.setup()
     try:
         await web.SockSite(runner, sock, backlog=1024).start()

@@ -23,6 +23,7 @@ from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.extras import ChainFacts
 from lotus_sched_cli.lotus.rpc import gohttp
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
+from lotus_sched_cli.lotus.rpc.gorunner import GoRunner
 from lotus_sched_cli.lotus.rpc.server import RpcServer
 from lotus_sched_cli.lotus.types import MINER_API_VERSION, APIVersion
 from lotus_sched_cli.sealers import child
@@ -231,7 +232,7 @@ class _Start:
         verify = MinerVerifier(miner, remember=not self._stock)
         api = WorkerAPI(worker, self._chosen.sealer, store, own.repo.path, caps)
         server = RpcServer(methods.WORKER, api, verify, default_perms=frozenset())
-        await stack.enter_async_context(_http(server, store, endpoint))
+        await stack.enter_async_context(_http(server, store, endpoint, options.http_server_timeout))
         own.repo.set_token(miner.info.token)
         own.repo.set_api(apiinfo.multiaddr(endpoint.host, endpoint.port, http=False))
         stack.callback(own.repo.clear_api)
@@ -386,15 +387,15 @@ def _check_files(sealer: Sealer, sector_size: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _http(server: RpcServer, store: Store, endpoint: Endpoint) -> AsyncIterator[None]:
+async def _http(
+    server: RpcServer, store: Store, endpoint: Endpoint, header_seconds: float
+) -> AsyncIterator[None]:
     app = web.Application()
     gohttp.like_go(app)
     server.attach(app)
     app.add_routes(serve.routes(store, server.authorize))
     app.add_routes(server.rest())
-    runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, keepalive_timeout=90, shutdown_timeout=1
-    )
+    runner = GoRunner(app, header_seconds=header_seconds)
     await runner.setup()
     try:
         await web.SockSite(runner, endpoint.socket, backlog=1024).start()

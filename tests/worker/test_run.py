@@ -65,6 +65,15 @@ async def test_it_says_what_lotus_says(farm: Farm, caplog: pytest.LogCaptureFixt
     assert any("simulated" in text for level, _, text in lines if level == "WARNING")
 
 
+async def test_a_caller_who_never_ends_his_headers_is_hung_up_on(farm: Farm) -> None:
+    await farm.start(farm.options(http_server_timeout=0.1))
+    port = int(farm.miner.connected[0].split(":")[2].split("/")[0])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /rpc/v0 HTTP/1.1\r\nHost: w")
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    writer.close()
+
+
 async def test_the_id_lasts_the_session_does_not(farm: Farm) -> None:
     async def who() -> tuple[object, str]:
         worker = farm.miner.worker()
