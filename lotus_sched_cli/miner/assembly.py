@@ -172,9 +172,10 @@ def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispa
     leftovers = Leftovers(
         store,
         index,
-        lambda sector, types, keep: local.remove(sector, types, keep=keep),
+        lambda sector, types, keep, only: local.remove(sector, types, keep=keep, only=only),
         dispatch.desk.spawn,
     )
     index.judge, dispatch.desk.made = leftovers.judge, leftovers.made
+    dispatch.desk.adopted, dispatch.desk.unwanted = leftovers.adopted, leftovers.unwanted
     workers.listen(dispatch, reown=index.reown, moved=index.moved)
     return dispatch, index

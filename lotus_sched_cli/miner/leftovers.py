@@ -3,7 +3,8 @@
 A worker that dies in a PreCommit1 leaves a sealed file and a cache behind, and declares them when it is back. By then the
 sector may have its PreCommit1 from another worker; in Lotus the next PreCommit2 may then take the half-made files. Here
 the worker that finished PreCommit1 is remembered, and files of those types that appear elsewhere, without a task that
-makes or fetches them, are leftovers as long as a good copy is known.
+makes or fetches them, are leftovers as long as a good copy is known. Of files that were copied ahead of a PreCommit2 one
+copy becomes a leftover, too: the source where the PreCommit2 begins with the copy, else the copy.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ OUTPUT: Final = FileType.SEALED | FileType.CACHE
 #: Under which name the store keeps the worker that finished a sector's PreCommit1.
 MAKER: Final = "p1_maker"
 
-#: Remove these types of a sector from every path but these.
-Remove = Callable[[SectorId, FileType, Iterable[str]], Awaitable[None]]
+#: Remove these types of a sector: not from the paths named first, and only from those named last.
+Remove = Callable[[SectorId, FileType, Iterable[str], Iterable[str]], Awaitable[None]]
 
 
 def remember(writes: Writes, sector: SectorId, worker_id: str) -> None:
@@ -71,6 +72,38 @@ class Leftovers:
         if found:
             self._spawn(self._delete(sector), "leftovers")
 
+    async def adopted(self, sector: SectorId, worker_id: str) -> None:
+        """A PreCommit2 begins there with a copy: that counts from now on, as if it had been made there."""
+        here = FileType.NONE
+        for files in self._index.on(sector):
+            path = self._index.paths.get(files.path_id)
+            if path is not None and worker_id in path.owners and files.types & OUTPUT & ~files.stale:
+                here |= files.types & OUTPUT & ~files.stale
+                await self._index.declare(files.path_id, sector, files.types & OUTPUT & ~files.stale, True)
+        if here != OUTPUT:
+            return
+        writes = self._store.writes()
+        remember(writes, sector, worker_id)
+        await writes.commit()
+        await self.made(sector, worker_id)
+
+    async def unwanted(self, sector: SectorId, worker_id: str) -> None:
+        """A copy that was made ahead is not wanted there: it goes, where the files lie elsewhere too."""
+        good = here = FileType.NONE
+        for files in self._index.on(sector):
+            path = self._index.paths.get(files.path_id)
+            if path is None or worker_id not in path.owners:
+                good |= files.types & ~files.stale
+        for files in self._index.on(sector):
+            path = self._index.paths.get(files.path_id)
+            if path is not None and worker_id in path.owners:
+                types = files.types & OUTPUT & ~files.stale & good
+                if types:
+                    await self._index.mark_stale(files, sector, types)
+                here |= files.stale
+        if here:
+            await self._delete(sector)
+
     async def joined(self, worker_id: str) -> None:
         """It registers: judge what it has declared since the miner started, and have leftovers deleted."""
         for path in [p for p in self._index.paths.values() if worker_id in p.owners]:
@@ -95,8 +128,9 @@ class Leftovers:
             keep = [f.path_id for f in self._index.on(sector) if one & f.types & ~f.stale]
             if not keep:
                 continue
-            log.warning(f"removing left-over {names(one)} of {sector}: its PreCommit1 was finished elsewhere")
+            log.warning(f"removing left-over {names(one)} of {sector}: those that count lie elsewhere")
+            only = [f.path_id for f in self._index.on(sector) if one & f.stale]
             try:
-                await self._remove(sector, one, keep)
+                await self._remove(sector, one, keep, only)
             except Exception as e:
                 log.info(f"left-over {names(one)} of {sector} stays for now: {e}")

@@ -178,7 +178,7 @@ async def assign(miner: Miner, task_id: str, asked: str, force: bool) -> WorkerL
 def load(miner: Miner, worker: Worker) -> WorkerLoad:
     """What it carries now."""
     flights = miner.dispatch.desk.by_worker.get(worker.id, set())
-    carried = Counter(f.row.type.value for f in flights)
+    carried = Counter(f.row.type.value for f in flights if not f.ahead)
     return WorkerLoad(worker.id, worker.session, worker.name, worker.kept.drain, dict(carried))
 
 

@@ -25,9 +25,20 @@ log = get("stores")
 _NETWORK = DiskThreads("deletes")
 
 
-async def remove(store: Store, sector: SectorId, types: FileType, keep: Iterable[str], force: bool) -> None:
-    """Removes the files everywhere but on the paths ``keep``. Without ``force`` an unknown file raises NotFoundError."""
+async def remove(
+    store: Store,
+    sector: SectorId,
+    types: FileType,
+    keep: Iterable[str],
+    force: bool,
+    only: Iterable[str] | None = None,
+) -> None:
+    """Removes the files everywhere but on the paths ``keep``, or from the paths ``only``, however many copies come meanwhile.
+
+    Without ``force`` an unknown file raises NotFoundError.
+    """
     kept = frozenset(keep)
+    meant = None if only is None else frozenset(only)
     async with store.sector_lock(sector):
         for type in types.each():
             found = await store.index.StorageFindSector(sector, type, 0, False)
@@ -36,7 +47,7 @@ async def remove(store: Store, sector: SectorId, types: FileType, keep: Iterable
                     f"can't delete sector {{{sector.miner} {sector.number}}}({int(type)}), not found"
                 )
             for entry in found:
-                if entry.ID not in kept:
+                if entry.ID not in kept and (meant is None or entry.ID in meant):
                     await _remove_one(store, entry, sector, type, kept)
 
 

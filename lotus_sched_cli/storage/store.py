@@ -293,10 +293,16 @@ class Store:
         await _acquire.move_storage(self, ref, types, progress)
 
     async def remove(
-        self, sector: SectorId, types: FileType, *, keep: Iterable[str] = (), force: bool = True
+        self,
+        sector: SectorId,
+        types: FileType,
+        *,
+        keep: Iterable[str] = (),
+        only: Iterable[str] | None = None,
+        force: bool = True,
     ) -> None:
         """See `remove.remove`."""
-        await _remove.remove(self, sector, types, keep, force)
+        await _remove.remove(self, sector, types, keep, force, only)
 
     async def remove_local(self, sector: SectorId, type: FileType, keep: Iterable[str] = ()) -> None:
         """See `remove.remove_local`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import msgspec
 from lotus_sched_cli.core.events import Settings
 from lotus_sched_cli.core.scheduler import Scheduler
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
-from lotus_sched_cli.lotus.extras import CapRow
+from lotus_sched_cli.lotus.extras import CapExtras, CapRow
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import (
     WORKER_API_VERSION,
@@ -31,6 +31,7 @@ from lotus_sched_cli.miner.dispatch import Dispatch
 from lotus_sched_cli.miner.dispatch.desk import Patience
 from lotus_sched_cli.miner.dispatch.wire import METHOD
 from lotus_sched_cli.miner.index import SectorIndex
+from lotus_sched_cli.miner.leftovers import Leftovers
 from lotus_sched_cli.miner.records import TaskRow
 from lotus_sched_cli.miner.specs import Defaults
 from lotus_sched_cli.miner.store import Store
@@ -85,7 +86,7 @@ class FakeWorker:
             case "Session":
                 return self.session
             case "Info":
-                caps = (
+                caps: dict[str, Any] = (
                     {}
                     if self.id is None
                     else {
@@ -95,6 +96,8 @@ class FakeWorker:
                         "Commit2Max": int(self.caps.get("commit2max", 1)),
                     }
                 )
+                if ahead := int(self.caps.get("precommit2prefetch", 0)):
+                    caps["CapExtras"] = CapExtras(PreCommit2Prefetch=ahead)
                 resources = WorkerResources(MemPhysical=GIB, CPUs=4, **caps)
                 return WorkerInfo(
                     Hostname=self.name, Resources=resources, **({"WorkerID": self.id} if self.id else {})
@@ -207,7 +210,20 @@ class Stage:
             owners=self.registry,
             makers=self.dispatch.desk.makers,
         )
+        #: (sector, types, from where) of files that were cleared away.
+        self.removed: list[tuple[int, FileType, str]] = []
+        self.leftovers = Leftovers(store, self.index, self._remove, self.dispatch.desk.spawn)
+        self.dispatch.desk.adopted = self.leftovers.adopted
+        self.dispatch.desk.unwanted = self.leftovers.unwanted
         self.registry.listen(self.dispatch, reown=self.index.reown, moved=self.index.moved)
+
+    async def _remove(
+        self, sector: SectorId, types: FileType, keep: Iterable[str], only: Iterable[str]
+    ) -> None:
+        assert not set(keep) & set(only) and list(keep), "a good copy stays"
+        for path in only:
+            await self.index.drop_sector(path, sector, int(types))
+            self.removed.append((sector.number, types, path))
 
     def clock(self) -> float:
         return asyncio.get_running_loop().time() + 1e9 + self.offset

@@ -473,6 +473,7 @@ async def test_a_cancelled_task_is_ended_after_the_restart(life: Life) -> None:
     await s.connect(worker)
     await s.until(lambda: worker.aborted)
     await s.until(lambda: s.phase(row) == "gone")
+    await s.written()
     assert await s.store.tasks() == [] and not s.pipeline.done
 
 

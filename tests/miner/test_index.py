@@ -292,7 +292,10 @@ class Cleaned:
         index.judge = leftovers.judge
         return index, leftovers
 
-    async def _remove(self, sector: SectorId, types: FileType, keep: Iterable[str]) -> None:
+    async def _remove(
+        self, sector: SectorId, types: FileType, keep: Iterable[str], only: Iterable[str]
+    ) -> None:
+        assert not set(keep) & set(only)
         self.removed.append((sector.number, types, tuple(keep)))
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:

@@ -32,7 +32,14 @@ TASKS: Final = {
     "AP": "blue", "PC1": "cyan", "PC2": "yellow", "C1": "magenta", "C2": "bright_magenta", "FIN": "green",
     "GET": "bright_blue", "UNS": "bright_cyan",
 }  # fmt: skip
-STATES: Final = {"running": "green", "prepared": "yellow", "queued": "bright_black", "ret-wait": "red"}
+STATES: Final = {
+    "running": "green",
+    "prepared": "yellow",
+    "prefetching": "yellow",
+    "prefetched": "yellow",
+    "queued": "bright_black",
+    "ret-wait": "red",
+}
 #: Lotus's colour names to Rich's.
 STYLES: Final = {"default": "bold", "hi-yellow": "bright_yellow"}
 

@@ -114,6 +114,8 @@ def _fleet(worker: Worker) -> FleetLine:
         counts = {one.task: one.count for one in worker.tasks}
     caps = sched.caps if sched is not None else None
     others = tuple((t, n) for t, n in counts.items() if t not in ("PC1", "PC2", "C2") and n)
+    if sched is not None and sched.prefetching:
+        others += (("PC2 prefetching", sched.prefetching),)
     return FleetLine(
         session=worker.session,
         hostname=worker.hostname,

@@ -48,6 +48,7 @@ class Sched:
     caps: Caps
     running: tuple[tuple[str, int], ...]
     preparing: tuple[tuple[str, int], ...]
+    prefetching: int
     held: int
     held_failed: int
     rests: tuple[Rest, ...]
@@ -193,6 +194,7 @@ def sched_of(entry: Mapping[str, Any]) -> Sched | None:
         ),
         running=by_type(sched.get("Running") or {}),
         preparing=by_type(sched.get("Preparing") or {}),
+        prefetching=sched.get("Prefetching", 0),
         held=sched.get("Held", 0),
         held_failed=sched.get("HeldFailed", 0),
         rests=tuple(

@@ -15,6 +15,7 @@ import msgspec
 
 from lotus_sched_cli.core.events import Outcome, TaskPrepared, TaskPreparing, TaskRunning
 from lotus_sched_cli.core.scheduler import StoryLine
+from lotus_sched_cli.core.tasks import AcquireMode
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.methods import RETURN_OF
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
@@ -23,6 +24,7 @@ from lotus_sched_cli.lotus.types import CallError, CallID, SectorID, SectorRef
 from lotus_sched_cli.miner.records import Phase
 from lotus_sched_cli.miner.workers import Worker
 
+from .ahead import Aheads
 from .desk import Desk, Part
 from .flight import Flight
 from .wire import fetch_kind, source_away
@@ -55,6 +57,11 @@ class Couriers:
         self._desk = desk
         self._watch_open = watch_open
         self._story = story
+        self._aheads = Aheads(desk, self.start)
+
+    @property
+    def aheads(self) -> Aheads:
+        return self._aheads
 
     def start(self, flight: Flight) -> None:
         if flight.courier is None or flight.courier.done():
@@ -63,10 +70,16 @@ class Couriers:
 
     async def _carry(self, flight: Flight) -> None:
         try:
-            await self._steps(flight)
+            if flight.ahead and flight.row.phase is Phase.QUEUED:
+                await self._fetch_ahead(flight)
+            if flight.row.phase is not Phase.QUEUED:
+                await self._steps(flight)
         except asyncio.CancelledError:
             raise
         except Over as over:
+            if flight.row.phase is Phase.QUEUED:
+                await self._aheads.failed(flight, over.error.Message)
+                return
             await self._end(flight, over.error, over.outcome, over.elsewhere)
         except Exception as e:
             log.error(
@@ -74,6 +87,9 @@ class Couriers:
                 exc=e,
                 story=[f"{line.time:.3f} {line.data}" for line in self._story(flight.row.id)[-10:]],
             )
+            if flight.row.phase is Phase.QUEUED:
+                await self._aheads.failed(flight, f"miner: {e}")
+                return
             await self._end(flight, CallError(100, f"miner: {e}"), Outcome.AGAIN)
 
     async def _end(
@@ -108,6 +124,8 @@ class Couriers:
                 bound_at=row.bound_at,
                 fetch=row.fetch,
                 fetch_sent_at=row.fetch_sent_at,
+                fetch_call_id=row.fetch_call_id,
+                fetched_at=row.fetched_at,
                 sent_at=row.sent_at,
             )
             await writes.commit()
@@ -115,6 +133,8 @@ class Couriers:
             await self._prepare(flight)
         if flight.waits:
             await self._turn(flight)
+        if flight.copied and self._desk.adopted is not None:
+            await self._desk.adopted(flight.sector, flight.row.worker_id or "")
         await self._main(flight)
 
     async def _turn(self, flight: Flight) -> None:
@@ -124,18 +144,41 @@ class Couriers:
         await turn.wait()
         flight.waits, flight.turn = False, None
 
+    async def _fetch_ahead(self, flight: Flight) -> None:
+        """Have the worker fetch what its paths lack while the task waits; it may be bound there meanwhile."""
+        row = flight.row
+        if not flight.restored:
+            writes = self._desk.store.writes()
+            writes.task(
+                row.id,
+                worker_id=row.worker_id,
+                session=row.session,
+                fetch=row.fetch,
+                fetch_sent_at=row.fetch_sent_at,
+                fetch_call_id=None,
+                fetched_at=None,
+            )
+            await writes.commit()
+        await self._prepare(flight)
+        flight.restored = False
+        if flight.row.phase is Phase.QUEUED:
+            self._aheads.came(flight)
+
     async def _prepare(self, flight: Flight) -> None:
         """The prepare step: have the worker fetch what its own paths lack."""
         desk, row = self._desk, flight.row
         flight.fetched = asyncio.get_running_loop().create_future()
         repeated = flight.restored and row.fetch_sent_at is not None
         path_type, mode = fetch_kind(row.type)
+        if flight.copied:
+            mode = AcquireMode.COPY
         params = [_ref(flight), int(row.fetch), path_type.value, mode.value]
         call = await self._ask(flight, "Fetch", params, "fetch", repeated)
         if call is not None:
+            phase = Phase.QUEUED if flight.row.phase is Phase.QUEUED else Phase.PREPARING
             writes = desk.store.writes()
-            writes.task(row.id, phase=Phase.PREPARING, fetch_call_id=call, session=flight.row.session)
-            flight.set(phase=Phase.PREPARING, fetch_call_id=call)
+            writes.task(row.id, phase=phase, fetch_call_id=call, session=flight.row.session)
+            flight.set(phase=phase, fetch_call_id=call)
             await writes.commit()
             desk.post(TaskPreparing(row.id))
         error = await flight.fetched

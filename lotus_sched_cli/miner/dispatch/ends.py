@@ -13,6 +13,7 @@ from lotus_sched_cli.lotus.types import CallError, CallID, SectorID
 from lotus_sched_cli.miner.records import Phase
 from lotus_sched_cli.miner.workers import Worker
 
+from .ahead import Aheads
 from .desk import Desk
 from .flight import Flight
 from .wire import ABORTED, REMOVED
@@ -28,8 +29,9 @@ ASK_WAIT: Final = 10.0
 class Ends:
     """Everything here ends in ``Desk.settle``."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, aheads: Aheads) -> None:
         self._desk = desk
+        self._aheads = aheads
         self._timers: set[asyncio.TimerHandle] = set()
 
     def stop(self) -> None:
@@ -56,7 +58,10 @@ class Ends:
                     f"worker {worker.label} does not end call {call}: {e}; if it is gone for good, "
                     f"sealing abort --force gives the call up",
                 ) from e
-        if flight.on_worker:
+        if flight.ahead:
+            # Only the fetch was aborted; the task waits on.
+            await self._aheads.failed(flight, ABORTED)
+        elif flight.on_worker:
             await self._desk.settle(flight, None, CallError(0, ABORTED), outcome=Outcome.CANCELLED)
 
     async def give_up(self, call: CallID) -> None:
@@ -73,6 +78,7 @@ class Ends:
         if flight is None or flight.row.phase is not Phase.QUEUED or flight.settling is not None:
             raise RpcError(1, "No request with provided details found")
         self._desk.post(TaskRemoved(task_id))
+        self._aheads.end(flight)
         await self._desk.settle(flight, None, CallError(0, REMOVED), outcome=Outcome.CANCELLED)
 
     def _flight_of(self, call: CallID) -> Flight | None:
@@ -103,6 +109,8 @@ class Ends:
                 return
         if flight.row.phase is Phase.QUEUED:
             desk.post(TaskRemoved(task_id))
+            if (cleared := self._aheads.end(flight)) is not None:
+                await asyncio.shield(cleared)
         elif flight.on_worker:
             await self._end_work(flight)
         if desk.flights.get(task_id) is not flight:
@@ -170,6 +178,8 @@ class Ends:
 
     async def lose_all(self, worker_id: str, why: str) -> list[Flight]:
         """Everything that the worker carries; returns it."""
+        for flight in [flight for flight in self._desk.by_worker.get(worker_id, ()) if flight.ahead]:
+            await self._lose(flight, why)
         flights = [flight for flight in self._desk.by_worker.get(worker_id, ()) if flight.on_worker]
         for flight in flights:
             await self._lose(flight, why)
@@ -185,6 +195,8 @@ class Ends:
             await self._lose(flight, "the worker never said whether it took the call")
 
     async def _lose(self, flight: Flight, why: str) -> None:
+        if flight.ahead and flight.row.fetched_at is None:
+            await self._aheads.failed(flight, f"call lost: {why}")
         if not flight.on_worker:
             return
         worker = self._desk.worker_of(flight)

@@ -51,6 +51,8 @@ class Flight:
     #: Refused connections in a row.
     refused: int = 0
     restored: bool = False
+    #: The worker to which its files are fetched ahead while it waits, or were before it was bound there.
+    ahead: str = ""
     #: The pipeline no longer wants it: it ends without a word to the pipeline.
     cancelling: bool = False
     #: Set while its end is being stored.
@@ -80,6 +82,12 @@ class Flight:
     @property
     def on_worker(self) -> bool:
         return self.row.phase in (Phase.BOUND, Phase.PREPARING, Phase.RUNNING)
+
+    @property
+    def copied(self) -> bool:
+        """Its files were fetched, as a copy, before it was bound."""
+        sent, bound = self.row.fetch_sent_at, self.row.bound_at
+        return sent is not None and (bound is None or sent < bound)
 
     @property
     def fetching(self) -> bool:

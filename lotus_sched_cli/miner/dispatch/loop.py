@@ -12,6 +12,8 @@ from lotus_sched_cli.core.decisions import (
     Decision,
     FilesMissing,
     HandRefused,
+    Prefetch,
+    PrefetchOver,
     Refused,
     RestBegan,
     RestEnded,
@@ -92,9 +94,10 @@ class Dispatch:
         self.desk = Desk(
             store, workers, self.locks, clock=clock, post=self.post, patience=patience or Patience()
         )
-        self._ends = Ends(self.desk)
-        self._couriers = Couriers(self.desk, self._ends.open_call, scheduler.story)
-        self._returns = Returns(self.desk)
+        self._couriers = Couriers(self.desk, lambda flight: self._ends.open_call(flight), scheduler.story)
+        self._aheads = self._couriers.aheads
+        self._ends = Ends(self.desk, self._aheads)
+        self._returns = Returns(self.desk, self._aheads)
         self._to_hand_over: list[Flight] = []
         self._to_cancel: list[Flight] = []
 
@@ -118,6 +121,8 @@ class Dispatch:
             match flight.row.phase:
                 case Phase.QUEUED:
                     self.post(TaskQueued(row.spec, row.queued_at))
+                    if row.worker_id is not None:
+                        self._restore_ahead(flight, builtin)
                 case Phase.RETURNED:
                     self._to_hand_over.append(flight)
                 case Phase.CANCELLED:
@@ -127,6 +132,12 @@ class Dispatch:
                     silent.add(row.worker_id or "")
         for worker_id in silent:
             self._ends.silent(worker_id, self._clock())
+
+    def _restore_ahead(self, flight: Flight, builtin: set[str]) -> None:
+        self._aheads.restore(flight)
+        if flight.ahead in builtin:
+            # The built-in worker's calls died with the last process.
+            self._aheads.end(flight)
 
     def _restore_bound(self, flight: Flight) -> None:
         row = flight.row
@@ -248,6 +259,10 @@ class Dispatch:
                 lines.rest_ended(decision, self._label(decision.worker_id))
             case FilesMissing():
                 self._files_missing(decision)
+            case Prefetch():
+                self._aheads.begin(decision, self._label(decision.worker_id))
+            case PrefetchOver():
+                self._prefetch_over(decision)
 
     def _bind(self, decision: Assigned) -> None:
         flight = self.desk.flights.get(decision.task.id)
@@ -258,13 +273,18 @@ class Dispatch:
         if worker is None:
             self.post(TaskEnded(decision.task.id, Outcome.AGAIN, "the worker is gone"))
             return
+        if flight.ahead != worker.id:
+            self._aheads.end(flight)
+        # What was fetched ahead, or is being fetched, counts as the prepare step.
+        fetch = flight.row.fetch if flight.ahead else decision.fetch | self._to_move(decision)
         flight.set(
             phase=Phase.BOUND,
             worker_id=worker.id,
             session=worker.session,
             bound_at=self._clock(),
-            fetch=decision.fetch | self._to_move(decision),
+            fetch=fetch,
         )
+        flight.ahead = ""
         for call in flight.old_calls:
             self.desk.old_calls.pop(call, None)
         flight.old_calls = ()
@@ -272,6 +292,12 @@ class Dispatch:
         self.desk.attach(flight)
         lines.assigned(decision, worker.label)
         self._couriers.start(flight)
+
+    def _prefetch_over(self, decision: PrefetchOver) -> None:
+        flight = self.desk.flights.get(decision.task.id)
+        if flight is not None and flight.ahead == decision.worker_id:
+            log.info(f"sector {flight.sector}: its files are not fetched ahead any more: {decision.why}")
+            self._aheads.end(flight)
 
     def _start(self, decision: Start) -> None:
         flight = self.desk.flights.get(decision.task.id)
@@ -316,8 +342,9 @@ class Dispatch:
             await self._confirm(worker.id)
         self.post(WorkerJoined(self._workers.spec(worker)), self._drain(worker))
         self.desk.wake(worker.id)
+        self._aheads.joined(worker.id)
         for flight in list(self.desk.by_worker.get(worker.id, ())):
-            if flight.restored and flight.row.call_id is None and not flight.open_call:
+            if flight.on_worker and flight.restored and flight.row.call_id is None and not flight.open_call:
                 self._couriers.start(flight)
         self._ends.session_changed(worker)
 

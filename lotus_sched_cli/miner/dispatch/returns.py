@@ -11,6 +11,7 @@ from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import CallError, CallID
 from lotus_sched_cli.miner.records import Phase
 
+from .ahead import Aheads
 from .desk import Desk, Part
 from .flight import Flight
 
@@ -23,12 +24,15 @@ ANSWER_WAIT: Final = 60.0
 class Returns:
     """Takes each Return of the wire. What is acknowledged is stored: the worker deletes its copy."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, aheads: Aheads) -> None:
         self._desk = desk
+        self._aheads = aheads
 
     async def take(self, method: str, call: CallID, result: Any, error: CallError | None) -> None:
         """Acknowledge by returning. Unknown and repeated ones too: a Go worker would retry an error for ever."""
         found = await self._find(method, call, error)
+        if found is None and self._aheads.returned(call.ID):
+            return
         if found is None:
             log.debug(f"{method} of call {call}: nobody waits for it, dropped")
             return
@@ -52,6 +56,8 @@ class Returns:
         waiter = flight.fetched
         if waiter is not None and not waiter.done():
             waiter.set_result(error)
+        elif waiter is None and error is not None and flight.ahead:
+            await self._aheads.failed(flight, str(error))
         elif waiter is None and error is not None:
             # Restored, and its worker has not registered yet: no courier waits.
             await self._desk.settle(flight, None, error)
@@ -89,5 +95,6 @@ class Returns:
         log.info(
             f"{flight.row.type} of sector {flight.sector}: the result of a call that was given up has come"
         )
+        self._aheads.end(flight)
         self._desk.post(TaskRemoved(flight.row.id))
         return flight, "main"

@@ -1,0 +1,236 @@
+"""Files that are fetched to a worker ahead of a PC2: on the wire, over restarts, and what becomes of the copies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from miner.dispatch_stage import FakeWorker, Stage, stage
+
+from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
+from lotus_sched_cli.lotus.types import CallError, CallID
+from lotus_sched_cli.miner.records import Phase, TaskRow
+
+P1, P2 = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2
+OUTPUT = FileType.SEALED | FileType.CACHE
+
+Life = Callable[[], Awaitable[Stage]]
+
+
+@pytest.fixture
+async def life(tmp_path: Path) -> AsyncIterator[Life]:
+    """Start a miner on the same store, again and again; the one before dies without a word."""
+    lives: list[Stage] = []
+
+    async def begin() -> Stage:
+        fakes: dict[str, FakeWorker] = {}
+        if lives:
+            fakes = lives[-1].fakes
+            await lives[-1].stop()
+            await lives[-1].store.close()
+        lives.append(await stage(tmp_path / "s.db", fakes))
+        return lives[-1]
+
+    yield begin
+    await lives[-1].stop()
+    await lives[-1].store.close()
+
+
+async def busy(s: Stage) -> tuple[FakeWorker, FakeWorker, TaskRow, TaskRow]:
+    """w runs the PC2 of sector 1, whose files it has; those of sector 2 lie on p1, and are being fetched to w."""
+    p1 = await s.worker("p1", P1)
+    w = FakeWorker("w", "http://w:3456/rpc/v0", {P2}, "id-of-w", paths=["path-0-of-w"])
+    w.caps = {"precommit2prefetch": "1"}
+    s.fakes[w.url] = w
+    await s.connect(w)
+    await s.declare(w, 1, OUTPUT)
+    await s.declare(p1, 2, OUTPUT)
+    first = await s.submit(1, P2)
+    await s.until(lambda: s.phase(first) == "running")
+    second = await s.submit(2, P2)
+    await s.until(lambda: w.methods == ["SealPreCommit2", "Fetch"])
+    await s.until(lambda: s.dispatch.desk.flights[second.id].row.fetch_call_id)
+    await s.written()
+    return p1, w, first, second
+
+
+async def comes(s: Stage, w: FakeWorker, call: CallID) -> None:
+    """The worker has the copy: it declares it, and returns the Fetch."""
+    await s.declare(w, 2, OUTPUT)
+    await s.dispatch.returned("ReturnFetch", call, None, None)
+
+
+def where(s: Stage, number: int) -> dict[str, FileType]:
+    return {f.path_id: f.types & ~f.stale for f in s.index.on(SectorId(1000, number)) if f.types & ~f.stale}
+
+
+def promised(s: Stage) -> list[int]:
+    ledger = s.dispatch.scheduler.ledger("id-of-w")
+    assert ledger is not None
+    return [p.task.sector.number for p in ledger.promised]
+
+
+async def test_the_files_are_copied_and_the_pc2_starts_with_them(life: Life) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    ref = {"ID": {"Miner": 1000, "Number": 2}, "ProofType": 5}
+    assert w.calls[1][1] == [ref, 6, "sealing", "copy"], "the source stays"
+    stored = await s.store.task(second.id)
+    assert stored is not None and (stored.phase, stored.worker_id) == (Phase.QUEUED, "id-of-w")
+    fetch = w.last
+    await comes(s, w, fetch)
+    assert set(where(s, 2)) == {"path-0-of-w", "path-0-of-p1"} and s.phase(second) == "queued"
+    await s.returned(w.calls[0][2], P2, {})
+    await s.until(lambda: s.phase(second) == "running")
+    assert w.methods == ["SealPreCommit2", "Fetch", "SealPreCommit2"], "nothing was fetched again"
+    await s.until(lambda: set(where(s, 2)) == {"path-0-of-w"})
+    assert {path for _, _, path in s.removed} == {"path-0-of-p1"}, "now the source has gone"
+    found = s.index.on(SectorId(1000, 2))
+    assert all(f.primary == OUTPUT for f in found if f.path_id == "path-0-of-w"), "the copy counts"
+
+
+async def test_bound_while_the_files_are_still_coming_it_waits_for_them(life: Life) -> None:
+    s = await life()
+    _, w, first, second = await busy(s)
+    fetch = w.last
+    await s.returned(w.calls[0][2], P2, {})
+    await s.until(lambda: s.phase(first) == "gone" and s.phase(second) == "bound")
+    await comes(s, w, fetch)
+    await s.until(lambda: s.phase(second) == "running")
+    assert w.methods == ["SealPreCommit2", "Fetch", "SealPreCommit2"]
+    await s.until(lambda: set(where(s, 2)) == {"path-0-of-w"})
+
+
+async def test_bound_elsewhere_the_fetch_is_ended_and_its_copy_removed(life: Life) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    fetch = w.last
+    await s.declare(w, 2, FileType.SEALED)
+    other = await s.worker("other", P2)
+    await s.until(lambda: other.methods == ["Fetch"])
+    assert other.calls[0][1][3] == "move"
+    await s.until(lambda: w.aborted == [fetch.ID])
+    await s.until(lambda: s.removed == [(2, FileType.SEALED, "path-0-of-w")])
+    assert set(where(s, 2)) == {"path-0-of-p1"}
+    await s.declare(other, 2, OUTPUT)
+    await s.dispatch.returned("ReturnFetch", other.last, None, None)
+    await s.until(lambda: s.phase(second) == "running")
+    stored = await s.store.task(second.id)
+    assert stored is not None and stored.worker_id == "id-of-other"
+
+
+async def test_a_miner_that_dies_meanwhile_asks_for_the_same_fetch_again(life: Life) -> None:
+    s = await life()
+    p1, w, _, second = await busy(s)
+    fetch = w.last
+    s = await life()
+    await s.connect(p1)
+    await s.connect(w)
+    await s.until(lambda: promised(s) == [2])
+    await s.until(lambda: [m for m in w.methods if m == "Fetch"] == ["Fetch"] * 2)
+    assert w.last == fetch, "our worker answers with the call that it holds"
+    await comes(s, w, fetch)
+    await s.returned(w.calls[0][2], P2, {})
+    await s.until(lambda: s.phase(second) == "running")
+    await s.until(lambda: set(where(s, 2)) == {"path-0-of-w"})
+
+
+async def test_what_had_come_before_the_miner_died_is_used(life: Life) -> None:
+    s = await life()
+    p1, w, first, second = await busy(s)
+    await comes(s, w, w.last)
+    await s.written()
+    s = await life()
+    await s.connect(p1)
+    await s.declare(p1, 2, OUTPUT)
+    await s.connect(w)
+    await s.declare(w, 2, OUTPUT)
+    await s.declare(w, 1, OUTPUT)
+    await s.until(lambda: promised(s) == [2])
+    assert set(where(s, 2)) == {"path-0-of-w", "path-0-of-p1"}, "it is no leftover"
+    await s.until(lambda: s.phase(first) == "running")
+    await s.returned(w.calls[0][2], P2, {})
+    await s.until(lambda: s.phase(second) == "running")
+    assert w.methods.count("Fetch") == 1
+    await s.until(lambda: set(where(s, 2)) == {"path-0-of-w"})
+
+
+async def test_a_fetch_that_fails_leaves_the_pc2_waiting(life: Life) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    await s.dispatch.returned("ReturnFetch", w.last, None, CallError(0, "connection reset"))
+    await s.until(lambda: promised(s) == [])
+    assert s.phase(second) == "queued" and s.pipeline.done == [], "no failure of the sector"
+    stored = await s.store.task(second.id)
+    await s.written()
+    stored = await s.store.task(second.id)
+    assert stored is not None and stored.worker_id is None and stored.fetch == FileType.NONE
+    await s.returned(w.calls[0][2], P2, {})
+    await s.until(lambda: w.methods[-1] == "Fetch" and len(w.methods) == 3)
+    assert w.calls[-1][1][3] == "move", "now it is bound, and fetched as any other"
+
+
+async def test_an_aborted_prefetch_ends_on_the_worker_and_the_pc2_waits_on(life: Life) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    await s.dispatch.abort(w.last)
+    await s.until(lambda: promised(s) == [])
+    assert w.aborted[0] == w.last.ID and s.phase(second) == "queued"
+
+
+async def test_a_sector_that_is_not_wanted_any_more_takes_its_prefetch_with_it(life: Life) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    await s.declare(w, 2, FileType.SEALED)
+    await s.dispatch.cancel(second.id)
+    assert w.aborted == [w.last.ID] and s.removed == [(2, FileType.SEALED, "path-0-of-w")]
+    assert s.phase(second) == "gone" and await s.store.task(second.id) is None
+    await s.until(lambda: promised(s) == [])
+
+
+async def test_a_request_taken_out_by_hand_ends_its_prefetch(life: Life) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    await s.dispatch.remove_request(second.id)
+    await s.until(lambda: w.aborted == [w.last.ID])
+    await s.until(lambda: s.phase(second) == "gone")
+    assert promised(s) == [] and s.pipeline.done[-1][2].endswith("scheduling request removed")
+
+
+async def test_a_forgotten_worker_s_prefetch_is_off(life: Life) -> None:
+    s = await life()
+    _, w, first, second = await busy(s)
+    fetch = w.last
+    lost = await s.dispatch.forget("id-of-w")
+    assert [flight.row.id for flight in lost] == [first.id], "what waits has lost nothing"
+    assert s.phase(second) == "queued"
+    await s.until(lambda: promised(s) == [] and fetch.ID in w.aborted)
+    flight = s.dispatch.desk.flights[second.id]
+    assert (flight.ahead, flight.row.worker_id, flight.row.fetch_call_id) == ("", None, None)
+
+
+async def test_a_stock_worker_cannot_be_told_and_its_copy_goes_when_it_has_come(life: Life) -> None:
+    s = await life()
+    p1 = await s.worker("p1", P1)
+    w = await s.worker("w", P2, stock=True)
+    known = next(one for one in s.registry.by_id.values() if one.name == "w")
+    kept = known.kept.set(known.stated, {"precommit2prefetch": "1"}, "2026-08-06T19:02:39Z")
+    await s.registry.keep(known, kept)
+    await s.declare(w, 1, OUTPUT)
+    await s.declare(p1, 2, OUTPUT)
+    first = await s.submit(1, P2)
+    await s.until(lambda: s.phase(first) == "running")
+    second = await s.submit(2, P2)
+    await s.until(lambda: w.methods == ["SealPreCommit2", "Fetch"])
+    await s.until(lambda: s.dispatch.desk.flights[second.id].row.fetch_call_id)
+    fetch = w.last
+    other = await s.worker("other", P2)
+    await s.until(lambda: other.methods == ["Fetch"])
+    await s.until(lambda: not s.dispatch.desk.flights[second.id].ahead)
+    assert w.aborted == []
+    await s.until(lambda: fetch.ID in s.dispatch._aheads._going_on)
+    await s.declare(w, 2, OUTPUT)
+    await s.dispatch.returned("ReturnFetch", fetch, None, None)
+    await s.until(lambda: {path for _, _, path in s.removed} == {"path-0-of-w"})
+    assert set(where(s, 2)) == {"path-0-of-p1"}
