@@ -50,12 +50,13 @@ class DiskSpace:
 def disk_usage(path: str | os.PathLike[str]) -> int:
     """Allocated bytes of the files in and under ``path``, folders themselves not counted, as Lotus counts."""
     try:
-        with os.scandir(path) as entries:
-            return sum(_entry_usage(entry) for entry in entries)
-    except NotADirectoryError:
-        return os.lstat(path).st_blocks * 512
+        try:
+            with os.scandir(path) as entries:
+                return sum(_entry_usage(entry) for entry in entries)
+        except NotADirectoryError:
+            return os.lstat(path).st_blocks * 512
     except FileNotFoundError:
-        return 0
+        return 0  # or gone while it was looked at: what was fetched is renamed to its place
 
 
 def _entry_usage(entry: os.DirEntry[str]) -> int:
