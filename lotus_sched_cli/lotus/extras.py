@@ -219,11 +219,12 @@ class JobSched(Struct, frozen=True):
     """How our scheduler sees a job (``WorkerJob.Sched``): its task, the worker's lasting id, times RFC 3339.
 
     ``WorkerNumber`` and ``Number``, the worker's and the worker's count of jobs, are what the tables of 2020 show.
-    ``Usage`` where the sealer runs programs.
+    ``Usage`` where the sealer runs programs. ``Host`` is the worker's, which Lotus tells only for jobs of no live worker.
     """
 
     TaskID: str = ""
     WorkerID: str = ""
+    Host: str = ""
     MainTask: str = ""
     Queued: str = ""
     Bound: str = ""

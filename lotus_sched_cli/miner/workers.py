@@ -73,6 +73,8 @@ class Worker:
     beat: asyncio.Task[None] | None = None
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     said: Said = field(default_factory=Said)
+    #: What this process of it has worked on, ``proof:task``: Lotus goes on to count what is down to none.
+    counted: set[str] = field(default_factory=set)
 
     @property
     def label(self) -> str:
@@ -232,6 +234,8 @@ class Registry:
             worker.caller = caller
             await stale.close()
         self.by_session.pop(worker.session, None)
+        if new_session:
+            worker.counted.clear()
         worker.name, worker.url, worker.session = info.Hostname, url, session
         worker.info, worker.caller = info, caller
         worker.tasks = _known_tasks(offered)

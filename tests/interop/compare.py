@@ -123,6 +123,8 @@ def fits(ours: Any, shape: Shape, at: str = "$") -> Iterator[str]:
                 yield from fits(value, shape.entries, f"{at}[{i}]")
         if not ours and "null" in shape.kinds and not shape.empty:
             yield f"{at}: [] where Lotus has null"
+    elif isinstance(ours, float) and ours.is_integer():
+        yield f"{at}: {ours}, Go writes whole numbers without a point"
     elif isinstance(ours, str) and shape.times and not TIME.fullmatch(ours):
         yield f"{at}: {_short(ours)} is no time as Lotus writes it"
 
@@ -130,11 +132,10 @@ def fits(ours: Any, shape: Shape, at: str = "$") -> Iterator[str]:
 def _struct(ours: dict[str, Any], shape: Shape, at: str) -> Iterator[str]:
     mine = frozenset(ours) - ours_in(ours)
     if mine not in shape.names:
-        always = frozenset.intersection(*shape.names)
-        ever = frozenset.union(*shape.names)
-        for name in mine - ever:
+        nearest = min(shape.names, key=lambda names: len(names ^ mine))
+        for name in mine - nearest:
             yield f"{at}.{name}: Lotus has no such member"
-        for name in always - mine:
+        for name in nearest - mine:
             yield f"{at}.{name}: missing"
     for name in mine & shape.members.keys():
         yield from fits(ours[name], shape.members[name], f"{at}.{name}")

@@ -246,6 +246,15 @@ def _rpc(e: Exchange, heard: Heard) -> Iterator[str]:
             yield from same(result, None)
         else:
             yield from fits(result, told_by_lotus(e.to, e.method))
+            if e.method == "WorkerJobs":
+                yield from _hosts(result)
+
+
+def _hosts(jobs: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Lotus names the host of those jobs alone that no live worker has."""
+    for job in (job for of in jobs.values() for job in of or ()):
+        if ("Hostname" in job) != (job["RunWait"] < 0):
+            yield f"Hostname {job.get('Hostname')!r} at RunWait {job['RunWait']}"
 
 
 def _description(ours: Any, theirs: Any) -> Iterator[str]:

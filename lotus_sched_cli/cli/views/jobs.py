@@ -80,7 +80,7 @@ def job_row(session: str, entry: Mapping[str, Any], hostnames: Mapping[str, str]
         id=entry["ID"]["ID"],
         sector=entry["Sector"]["Number"],
         worker=session,
-        hostname=hostnames.get(session) or entry.get("Hostname") or "",
+        hostname=hostnames.get(session) or host_of(entry),
         task=short(entry["Task"]),
         state=STATES.get(wait, f"assigned({wait - 1})" if wait > 1 else "running"),
         start=start,
@@ -116,7 +116,13 @@ def queued_row(entry: Mapping[str, Any], now: float) -> Job:
 
 def need_hostnames(jobs: Mapping[str, Sequence[Mapping[str, Any]] | None]) -> bool:
     """Whether ``WorkerStats`` must be asked too (a stock miner names the host only in rows without a worker)."""
-    return any(not entry.get("Hostname") for entries in jobs.values() for entry in entries or ())
+    return any(not host_of(entry) for entries in jobs.values() for entry in entries or ())
+
+
+def host_of(entry: Mapping[str, Any]) -> str:
+    """The host that a job itself names; ours names it always, in its own part."""
+    host: str = entry.get("Hostname") or (entry.get("Sched") or {}).get("Host") or ""
+    return host
 
 
 def hostnames_of(stats: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

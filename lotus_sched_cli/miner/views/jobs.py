@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from msgspec import UNSET
+
 from lotus_sched_cli.core.scheduler import QueuedTask
 from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus import units
@@ -29,7 +31,7 @@ def worker_jobs(miner: Miner) -> dict[str, list[WorkerJob]]:
         for task in miner.dispatch.scheduler.queue():
             worker = miner.workers.by_id.get(task.worker_id or "")
             if worker is not None:
-                out[worker.session].append(_assigned(task))
+                out[worker.session].append(_assigned(task, worker.name))
     return dict(out)
 
 
@@ -42,7 +44,7 @@ def _where(miner: Miner, flight: Flight) -> tuple[str, int]:
     return worker.session, PREPARED if flight.prepared else RUNNING
 
 
-def _assigned(task: QueuedTask) -> WorkerJob:
+def _assigned(task: QueuedTask, host: str) -> WorkerJob:
     """It waits in a window of a worker; as in Lotus it has no call, and counts from its queueing."""
     spec = task.task
     return WorkerJob(
@@ -51,10 +53,10 @@ def _assigned(task: QueuedTask) -> WorkerJob:
         Task=spec.type.value,
         RunWait=ASSIGNED + task.window - 1,
         Start=units.go_time(task.queued_at),
-        Hostname="",
         Sched=JobSched(
             TaskID=spec.id,
             WorkerID=task.worker_id or "",
+            Host=host,
             MainTask=spec.type.value,
             Queued=units.go_time(task.queued_at),
         ),
@@ -65,6 +67,7 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
     row = flight.row
     sector = SectorID(*flight.sector)
     worker = miner.workers.by_id.get(row.worker_id or flight.last_worker or "")
+    host = worker.name if worker is not None else ""
     fetching = flight.fetching
     call = row.fetch_call_id if fetching else row.call_id
     task = TaskType.FETCH if fetching else row.type
@@ -75,10 +78,11 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
         Task=task.value,
         RunWait=wait,
         Start=units.go_time(begun or row.bound_at or row.queued_at),
-        Hostname=worker.name if worker is not None else "",
+        Hostname=host if host and wait < 0 else UNSET,
         Sched=JobSched(
             TaskID=row.id,
             WorkerID=row.worker_id or "",
+            Host=host,
             MainTask=row.type.value,
             Queued=units.go_time(row.queued_at),
             Bound=units.go_time(row.bound_at) if row.bound_at else "",

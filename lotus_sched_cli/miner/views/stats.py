@@ -28,7 +28,8 @@ def _one(miner: Miner, worker: Worker, flights: Iterable[Flight]) -> WorkerStats
     flights = list(flights)
     running = [f for f in flights if f.row.phase is Phase.RUNNING]
     used = _used(worker.info, running)
-    counts = Counter(f"{f.row.proof}:{f.shown.value}" for f in flights)
+    counts = dict.fromkeys(sorted(worker.counted), 0)
+    counts |= Counter(f"{f.row.proof}:{f.shown.value}" for f in flights)
     return WorkerStats(
         Info=worker.info,
         Tasks=sorted(t.value for t in worker.tasks),
@@ -37,7 +38,7 @@ def _one(miner: Miner, worker: Worker, flights: Iterable[Flight]) -> WorkerStats
         MemUsedMax=used.memory_max,
         GpuUsed=used.gpus,
         CpuUse=used.threads,
-        TaskCounts=dict(counts),
+        TaskCounts=counts,
         Sched=_sched(miner, worker, flights, running),
     )
 
@@ -88,7 +89,7 @@ def _count(flights: Iterable[Flight]) -> dict[str, int]:
 class Used:
     memory_min: int = 0
     memory_max: int = 0
-    gpus: float = 0.0
+    gpus: float = 0
     threads: int = 0
 
 
