@@ -63,6 +63,10 @@ class Desk:
         self.pipeline: Pipeline
         #: Called when a PreCommit1 is done, with the worker that did it.
         self.made: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
+        #: Called when a PreCommit2 begins with a copy of the files on this worker, which counts from now on.
+        self.adopted: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
+        #: Called when a copy of a sector's files on this worker is not wanted.
+        self.unwanted: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
         self.measured = Measured()
         self.flights: dict[str, Flight] = {}
         self.by_sector: dict[SectorId, tuple[Flight, ...]] = {}
@@ -95,14 +99,14 @@ class Desk:
         for call in flight.old_calls:
             self.old_calls.pop(call, None)
 
-    def attach(self, flight: Flight) -> None:
-        """Count it on its worker's books."""
+    def attach(self, flight: Flight, *, lock: bool = True) -> None:
+        """Count it on its worker's books; ``lock``: its task works on the sector's files."""
         assert flight.row.worker_id is not None
         if flight not in self.by_worker[flight.row.worker_id]:
             flight.number = self._jobs_so_far[flight.row.worker_id]
             self._jobs_so_far[flight.row.worker_id] += 1
         self.by_worker[flight.row.worker_id].add(flight)
-        if flight.lock is None:
+        if lock and flight.lock is None:
             flight.lock = self.locks.show(flight.sector, flight.row.type)
 
     def detach(self, flight: Flight) -> None:
@@ -141,9 +145,11 @@ class Desk:
         return self.workers.by_id.get(flight.row.worker_id or "")
 
     def makers(self, sector: SectorId) -> frozenset[str]:
-        """Workers that have a task of this sector just now."""
+        """Workers that have a task of this sector just now, or to which its files are fetched."""
         return frozenset(
-            f.row.worker_id for f in self.by_sector.get(sector, ()) if f.on_worker and f.row.worker_id
+            f.row.worker_id
+            for f in self.by_sector.get(sector, ())
+            if (f.on_worker or f.ahead) and f.row.worker_id
         )
 
     # -- waiting for workers -----------------------------------------------------------------------------------------
@@ -273,6 +279,7 @@ class Desk:
         changes = {k: v for k, v in UNBOUND.items() if k != "result"}
         flight.set(**changes)
         flight.restored = False
+        flight.ahead = ""
         flight.fetched = None
 
     async def hand_over(self, flight: Flight, result: bytes | None, error: CallError | None) -> None:
