@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lotus_sched_cli.lotus.errors import UserError
+from lotus_sched_cli.storage.meta import init_path
 from lotus_sched_cli.worker import run as run_module
 from lotus_sched_cli.worker.options import RunOptions
 from lotus_sched_cli.worker.run import run
@@ -98,6 +99,34 @@ async def test_a_stock_miner_drives_our_worker_through_every_task_of_a_sector(wo
         kept = {entry["URLs"][0].split("/")[-2] for entry in await worker.tell(f"files {number}")}
         assert kept == {"sealed", "cache"}
     assert await worker.tell("session") is True
+
+
+async def test_a_stock_miner_stores_a_sector_and_unseals_it_again(worker: Worker, tmp_path: Path) -> None:
+    worker.start()
+    await worker.connected()
+    init_path(tmp_path / "long", seal=False, store=True)
+    await worker.tell(f"attach {tmp_path / 'long'}")
+    await worker.tell("seal 5")
+    await worker.tell("store 5")
+
+    def kept() -> list[str]:
+        return sorted(p.parent.name for p in (tmp_path / "long").glob("*/s-t01000-5"))
+
+    assert kept() == ["cache", "sealed"]
+    found = await worker.tell("files 5")
+    assert all(entry["Primary"] and entry["CanStore"] for entry in found)
+    assert "storage call error 0:" in await worker.tell("unseal 5")
+    assert kept() == ["cache", "sealed", "unsealed"]
+    assert not list((tmp_path / "worker").glob("*/s-t01000-5")), "no copy is left on the path for sealing"
+
+
+async def test_a_stock_miner_has_data_hashed_from_every_kind_of_reader(worker: Worker) -> None:
+    worker.start()
+    await worker.connected()
+    zeros = "baga6ea4seaqpy7usqklokfx2vxuynmupslkeutzexe2uqurdg5vhtebhxqmpqmy 2048"
+    announced, fetched, pushed = await worker.tell("datacid")
+    assert announced == zeros
+    assert fetched == pushed and fetched.endswith(" 2048") and fetched != zeros
 
 
 async def test_a_full_hold_takes_p1_out_of_what_our_worker_offers(worker: Worker) -> None:

@@ -2,7 +2,7 @@
 // a sealing sector, and decodes all that it says into structs without room for members that Lotus does not have, but ours.
 //
 // It talks with its test on standard input and output: a line `READY <rpc url> <token>` at start, then a command a line
-// (`seal N`, `unseal N`, `workers`, `session`, `down`, `up`, `connects`, `quit`), each answered by one line of JSON.
+// (`seal N`, `store N`, `unseal N`, `attach PATH`, `datacid`, `workers`, `session`, `down`, `up`, `connects`, `quit`), each answered by one line of JSON.
 package main
 
 import (
@@ -162,7 +162,7 @@ func (m *miner) command(words []string) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var number uint64
-	if len(words) > 1 {
+	if len(words) > 1 && words[0] != "attach" {
 		if _, err := fmt.Sscan(words[1], &number); err != nil {
 			return nil, err
 		}
@@ -170,6 +170,19 @@ func (m *miner) command(words []string) (any, error) {
 	switch words[0] {
 	case "seal":
 		return m.seal(ctx, number)
+	case "unseal":
+		return m.unseal(ctx, number)
+	case "datacid":
+		return m.dataCid(ctx)
+	case "store", "attach":
+		w, err := m.one()
+		if err != nil {
+			return nil, err
+		}
+		if words[0] == "attach" {
+			return nil, w.client.Call(ctx, "StorageAddLocal", nil, words[1])
+		}
+		return nil, m.store(ctx, w, number, wire.Sealed|wire.Cache)
 	case "pc1":
 		return m.until(ctx, number, "PC1")
 	case "calls":

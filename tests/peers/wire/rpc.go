@@ -104,6 +104,9 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	return nil
 }
 
+// Decode is JSON into a struct; a member that it does not have is an error.
+func Decode(text json.RawMessage, into any) error { return strict(text, into) }
+
 func strict(text []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
