@@ -136,9 +136,8 @@ class Prefetching:
 
     def _order(self, worker: Worker) -> tuple[float, str, str]:
         """Who is thought to be free first has the oldest task; where that is not known, whose P2 runs for longest."""
-        free = promise.free_at(self._policy.farm, worker)
-        if free is None:
-            free = min(t.since for t in worker.carried.values() if t.spec.type is _P2)
+        free = promise.turn(self._policy.farm, worker)
+        assert free is not None
         return free, worker.spec.name, worker.id
 
     def _next(self, worker: Worker, now: float) -> tuple[Task, tuple[Laid, ...]] | None:
@@ -184,13 +183,13 @@ class Prefetching:
     def _left_to_its_holder(self, task: Task, worker: Worker, now: float, claimed: Counter[str]) -> bool:
         """Whether it lies on a worker that is thought to be free before this one and will take it without a copy."""
         farm = self._policy.farm
-        mine = promise.free_at(farm, worker)
+        mine = promise.turn(farm, worker)
         for holder in task.specials:
             if holder is worker or space.brings(task, holder) or not offers(holder, _P2):
                 continue
             if claimed[holder.id] + len(holder.promised) >= holder.spec.caps.precommit2_max:
                 continue
-            free = promise.free_at(farm, holder, claimed[holder.id])
+            free = promise.turn(farm, holder, claimed[holder.id])
             if mine is not None and free is not None and free <= mine and ready(holder, _P2, now):
                 claimed[holder.id] += 1
                 return True

@@ -199,11 +199,14 @@ def _off(task: Task, worker: Worker) -> str:
 
 def free_at(farm: Farm, worker: Worker, place: int = 0) -> float | None:
     """When the worker's slot number ``place`` to become free is thought to do so; None if that is not known."""
+    return None if farm.p2_took is None else turn(farm, worker, place)
+
+
+def turn(farm: Farm, worker: Worker, place: int = 0) -> float | None:
+    """To tell who is free first: as ``free_at``, or since when its P2 runs while nobody knows how long they take."""
     took = farm.p2_took if worker.p2_took is None else worker.p2_took
-    if took is None:
-        return None
     runs = sorted(t.since for t in worker.carried.values() if t.spec.type is _P2 and t.state == "running")
-    return runs[place] + took if place < len(runs) else None
+    return runs[place] + (took or 0.0) if place < len(runs) else None
 
 
 def starts_at(farm: Farm, task: Task, now: float) -> float | None:

@@ -138,6 +138,11 @@ class FarmSpec:
         return sum(batch.count for batch in self.batches)
 
     @property
+    def prefetches(self) -> bool:
+        """Whether some worker may fetch files ahead."""
+        return any(group.caps.prefetches for group in self.groups)
+
+    @property
     def workers(self) -> int:
         return sum(group.count for group in self.groups)
 

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Final, Protocol
 
-from lotus_sched_cli.core.decisions import Assigned
+from lotus_sched_cli.core.decisions import Assigned, Prefetch
 from lotus_sched_cli.core.events import (
     Event,
     Outcome,
+    PrefetchDone,
+    PrefetchFailed,
     TaskEnded,
     TaskPrepared,
     TaskPreparing,
@@ -62,11 +64,18 @@ class Labour:
         self._shelves = shelves
         self._trace = trace
         self._pipeline = pipeline
+        #: Jobs whose files are fetched ahead, by task.
+        self._ahead: dict[str, Job] = {}
 
     # -- a task's way ------------------------------------------------------------------------------------------------
 
     def begin(self, decision: Assigned, task: Waiting, host: Host) -> None:
         """The scheduler has bound the task to the host: bring its files, then run it."""
+        ahead = self._ahead.get(task.spec.id)
+        if ahead is not None and ahead.host is host:
+            self._begin_ahead(ahead)
+            return
+        self.leave_ahead(task.spec.id)
         job, need = self._take_on(decision, task, host)
         self._pipeline.began(task)
         if not self._shelves.reserve(job, need):
@@ -86,17 +95,84 @@ class Labour:
         if job is not None and job.ran is None:
             self._run(job)
 
-    def _take_on(self, decision: Assigned, task: Waiting, host: Host) -> tuple[Job, dict[Disk, int]]:
-        stage, sector = task.spec.type, task.sector
+    # -- files fetched ahead -----------------------------------------------------------------------------------------
+
+    def fetch_ahead(self, decision: Prefetch, task: Waiting, host: Host) -> None:
+        """The task waits on; its files are copied to the host."""
+        laid, need = self._laid(decision, host)
+        job = self._ahead[task.spec.id] = Job(task, host, self._clock.now, laid, False)
+        job.ahead = True
+        if not self._shelves.reserve(job, need):
+            self._trace.no_space += 1
+            del self._ahead[task.spec.id]
+            self._inbox.append(PrefetchFailed(task.spec.id, "no space"))
+            return
+        hold(host, task.sector.number, "ahead")
+        self._accepted.append(TaskPreparing(task.spec.id))
+        self._fetch(job, int(decision.fetch), lambda: self._came_ahead(job))
+
+    def _came_ahead(self, job: Job) -> None:
+        job.there = True
+        if job.ahead:
+            self._inbox.append(PrefetchDone(job.task.spec.id))
+        else:
+            self._start_ahead(job)
+
+    def _begin_ahead(self, job: Job) -> None:
+        """It is bound where its files are, or come: the source goes once they are there."""
+        task = job.task
+        del self._ahead[task.spec.id]
+        job.ahead, job.bound = False, self._clock.now
+        self._enter(job)
+        self._pipeline.began(task)
+        if job.there:
+            self._start_ahead(job)
+
+    def _start_ahead(self, job: Job) -> None:
+        sector = job.task.sector
+        self._shelves.drop_others(sector, P1_OUTPUT, job.host)
+        unhold(job.host, sector.number, "ahead")
+        self._run(job)
+
+    def leave_ahead(self, task_id: str) -> None:
+        """The promise is off: what is on its way stops, and the copy goes."""
+        job = self._ahead.pop(task_id, None)
+        if job is None:
+            return
+        sector, host = job.task.sector, job.host
+        self._stop(job)
+        self._shelves.release(job)
+        unhold(host, sector.number, "ahead")
+        if job.there and any(disk.worker is not host for disk in sector.files):
+            for disk in job.laid.values():
+                self._shelves.drop(sector, P1_OUTPUT, disk)
+        self._touched[host] = None
+
+    # -- a task's way, its parts -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _laid(decision: Assigned | Prefetch, host: Host) -> tuple[dict[int, Disk], dict[Disk, int]]:
+        """Which file type goes on which disk, and how many bytes each needs."""
         laid: dict[int, Disk] = {}
         need: dict[Disk, int] = {}
         for part in decision.laid:
             disk = host.disks[part.path_id]
             need[disk] = need.get(disk, 0) + part.bytes
             laid |= dict.fromkeys(bits(int(part.types)), disk)
+        return laid, need
+
+    def _take_on(self, decision: Assigned, task: Waiting, host: Host) -> tuple[Job, dict[Disk, int]]:
+        laid, need = self._laid(decision, host)
         if not need:
-            need, laid = self._lay(host, sector, stage, int(decision.fetch))
+            need, laid = self._lay(host, task.sector, task.spec.type, int(decision.fetch))
         job = Job(task, host, self._clock.now, laid, decision.waits)
+        self._enter(job)
+        return job, need
+
+    def _enter(self, job: Job) -> None:
+        """The host carries it from now on."""
+        task, host = job.task, job.host
+        stage, sector = task.spec.type, task.sector
         host.jobs[task.spec.id] = job
         host.carried[stage] += 1
         self._touched[host] = None
@@ -109,7 +185,6 @@ class Labour:
         if stage is P1:
             hold(host, sector.number, "P1")
             host.p1_started = self._clock.now
-        return job, need
 
     def _lay(
         self, host: Host, sector: Sector, stage: TaskType, fetch: int
@@ -160,6 +235,8 @@ class Labour:
         host.carried[task.spec.type] -= 1
         if task.spec.type is P1:
             unhold(host, task.sector.number, "P1")
+        elif task.spec.type is P2:
+            unhold(host, task.sector.number, "ahead")
         self._touched[host] = None
         self._trace.record(job, now, outcome.value)
         error = "" if outcome is Outcome.SUCCESS else "simulated failure"
@@ -193,7 +270,8 @@ class Labour:
         def all_there() -> None:
             job.moving = []
             for target, part in _by_disk(job.laid, types).items():
-                self._shelves.bring(job.task.sector, part, target, job)
+                move = self._shelves.copy if job.ahead else self._shelves.bring
+                move(job.task.sector, part, target, job)
             then()
 
         def arrived(source: Host, size: int) -> None:

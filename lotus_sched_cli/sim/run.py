@@ -10,7 +10,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from lotus_sched_cli.core.decisions import Assigned, Decision, FilesMissing, RestBegan, RestEnded, Start
+from lotus_sched_cli.core.decisions import (
+    Assigned,
+    Decision,
+    FilesMissing,
+    Prefetch,
+    PrefetchOver,
+    RestBegan,
+    RestEnded,
+    Start,
+)
 from lotus_sched_cli.core.events import (
     Event,
     PathAttached,
@@ -83,7 +92,7 @@ class Simulation:
             farm,
             self._clock,
             self._inbox,
-            self._later if policy == "balanced" and not farm.switches else self._inbox,
+            self._later if policy == "balanced" and not (farm.switches or farm.prefetches) else self._inbox,
             self._touched,
             self._shelves,
             self.trace,
@@ -117,8 +126,8 @@ class Simulation:
     def _decide(self) -> None:
         """Let the scheduler decide about what has happened, until nothing follows from it at this moment.
 
-        That a worker has accepted a call makes no difference to what the balanced policy decides now: such news wait for the
-        next batch.
+        That a worker has accepted a call makes no difference to what the balanced policy decides now, unless workers prefetch
+        while what they carry runs: such news wait for the next batch.
         """
         now = self._clock.now
         due = now in self._wakes
@@ -144,6 +153,11 @@ class Simulation:
             case Assigned():
                 task = self._line.tasks[decision.task.id]
                 self._labour.begin(decision, task, self._by_id[decision.worker_id])
+            case Prefetch():
+                task = self._line.tasks[decision.task.id]
+                self._labour.fetch_ahead(decision, task, self._by_id[decision.worker_id])
+            case PrefetchOver(task, _):
+                self._labour.leave_ahead(task.id)
             case Start(task, worker_id):
                 self._labour.start(self._by_id[worker_id], task.id)
             case RestBegan(worker_id, kind):

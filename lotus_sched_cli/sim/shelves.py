@@ -106,6 +106,19 @@ class Shelves:
             self.put(sector, sum(moved), target, job=job, sizes=moved)
             self.drop(sector, sum(moved), disk)
 
+    def copy(self, sector: Sector, types: int, target: Disk, job: Job) -> None:
+        """Files have arrived; their source stays."""
+        for disk, files in list(sector.files.items()):
+            sizes = {bit: size for bit, size in files.items() if bit & types}
+            if disk is not target and sizes:
+                self.put(sector, sum(sizes), target, job=job, sizes=sizes)
+
+    def drop_others(self, sector: Sector, types: int, keep: Host) -> None:
+        """Copies that are not this worker's go."""
+        for disk in list(sector.files):
+            if disk.worker is not keep:
+                self.drop(sector, types, disk)
+
     def release_unsealed(self, sector: Sector) -> None:
         for disk in list(sector.files):
             self.drop(sector, UNSEALED, disk)

@@ -146,10 +146,14 @@ class Waiting:
 
 
 class Job:
-    """A task on a worker. ``reserved`` are the bytes kept on disks until it is over; ``waits``: for its turn there."""
+    """A task on a worker. ``reserved`` are the bytes kept on disks until it is over; ``waits``: for its turn there.
+
+    ``ahead``: it waits, and its files are only fetched there; ``there``: they have come.
+    """
 
     __slots__ = (
-        "bound", "fails", "host", "laid", "moving", "ran", "reserved", "share", "task", "token", "waits", "work",
+        "ahead", "bound", "fails", "host", "laid", "moving", "ran", "reserved", "share", "task", "there", "token", "waits",
+        "work",
     )  # fmt: skip
 
     def __init__(self, task: Waiting, host: Host, now: float, laid: Mapping[int, Disk], waits: bool) -> None:
@@ -165,6 +169,7 @@ class Job:
         self.token = 0
         self.work = 0.0
         self.fails = False
+        self.ahead = self.there = False
 
 
 #: Set of file types → the single ones in it.

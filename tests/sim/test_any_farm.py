@@ -25,6 +25,7 @@ caps = st.builds(
     commit2_max=st.integers(1, 2),
     force_p2_from_local_p1=st.booleans(),
     allow_p2_c2_parallel=st.booleans(),
+    precommit2_prefetch=st.sampled_from([0, 1, 1, 2]),
 )
 groups = st.builds(
     Group,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
 
 from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.sim import farmfile
+from lotus_sched_cli.sim.farm import FarmSpec
+from lotus_sched_cli.sim.report import report
 from lotus_sched_cli.sim.run import simulate
 from lotus_sched_cli.sim.trace import Span, Trace
 
@@ -124,3 +129,21 @@ def test_more_jobs_than_slots_leave_no_worker_idle_that_could_do_one() -> None:
     trace = run("fifteen-workers")
     assert trace.idle_total == 0
     assert max(span.bound - span.queued for span in trace.of(P1)) > 3600
+
+
+@pytest.mark.parametrize("name", ["hold-cap", "forty-p2"])
+def test_files_fetched_ahead_seal_more_without_a_copy_more_or_anybody_idle(name: str) -> None:
+    """A GPU that waits for its files is what these farms lose; no PC2 is bound behind another for it."""
+    farm = farmfile.load(name)
+    without, ahead = (simulate(_prefetching(farm, most), "balanced") for most in (0, 1))
+    assert report(ahead).sectors_per_day > 1.15 * report(without).sectors_per_day
+    assert report(ahead).sectors_per_day >= 0.999 * report(simulate(farm, "windowed")).sectors_per_day
+    assert (ahead.idle_total, ahead.copied, ahead.no_space) == (0, without.copied, 0)
+    for host in ahead.hosts:
+        carried = most_at_once(of_host(ahead.of(P2), host.number))
+        assert carried <= host.group.caps.precommit2_max, "no slot more is taken for it"
+
+
+def _prefetching(farm: FarmSpec, most: int) -> FarmSpec:
+    groups = (replace(g, caps=replace(g.caps, precommit2_prefetch=most)) for g in farm.groups)
+    return replace(farm, groups=tuple(groups))
