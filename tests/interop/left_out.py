@@ -95,7 +95,7 @@ def _another_result(e: Exchange) -> bool:
     if spec is None or e.result is None:
         return False
     if spec.result is type(None):
-        return True
+        return not (e.method == "Closing" and e.ws)  # a channel's number
     strings = isinstance(e.result, list) and any(isinstance(entry, str) for entry in e.result)
     return e.method == "StorageFindSector" and strings
 
