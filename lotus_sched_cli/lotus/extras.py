@@ -113,6 +113,7 @@ class WireCaps(Struct, frozen=True):
     Commit2Max: int = 0
     ForceP2FromLocalP1: bool = False
     Source: str = ""
+    PreCommit2Prefetch: int = 0
 
 
 class WorkerLoad(Struct, frozen=True):
@@ -185,8 +186,9 @@ class Rest(Struct, frozen=True):
 class WorkerSched(Struct, frozen=True):
     """How our scheduler sees a worker (``WorkerStats.Sched``).
 
-    ``Carried`` = bound + preparing + running, by task type; ``Preparing`` and ``Running`` are parts of it. ``Held`` counts
-    the sectors of the P1 hold, ``HeldFailed`` those of them that failed for good. ``LastSeen`` RFC 3339.
+    ``Carried`` = bound + preparing + running, by task type; ``Preparing`` and ``Running`` are parts of it. ``Prefetching``
+    counts the PreCommit2 whose files are fetched there ahead, or lie there by that. ``Held`` counts the
+    sectors of the P1 hold, ``HeldFailed`` those of them that failed for good. ``LastSeen`` RFC 3339.
     """
 
     ID: str = ""
@@ -197,6 +199,7 @@ class WorkerSched(Struct, frozen=True):
     Carried: dict[str, int] = msgspec.field(default_factory=dict)
     Preparing: dict[str, int] = msgspec.field(default_factory=dict)
     Running: dict[str, int] = msgspec.field(default_factory=dict)
+    Prefetching: int = 0
     Held: int = 0
     HeldFailed: int = 0
     Caps: WireCaps = WireCaps()
@@ -215,11 +218,17 @@ class TaskUsage(Struct, frozen=True):
     MaxRSS: int = 0
 
 
+#: ``JobSched.Prefetch`` while a waiting PreCommit2's files are fetched ahead, and once they are there.
+PREFETCHING: Final = "prefetching"
+PREFETCHED: Final = "prefetched"
+
+
 class JobSched(Struct, frozen=True):
     """How our scheduler sees a job (``WorkerJob.Sched``): its task, the worker's lasting id, times RFC 3339.
 
     ``WorkerNumber`` and ``Number``, the worker's and the worker's count of jobs, are what the tables of 2020 show.
-    ``Usage`` where the sealer runs programs. ``Host`` is the worker's, which Lotus tells only for jobs of no live worker.
+    ``Usage`` where the sealer runs programs. ``Prefetch``: no job of the worker yet, files are fetched ahead. ``Host`` is
+    the worker's, which Lotus tells only for jobs of no live worker.
     """
 
     TaskID: str = ""
@@ -230,6 +239,7 @@ class JobSched(Struct, frozen=True):
     Bound: str = ""
     Attempts: int = 0
     Usage: TaskUsage | None = None
+    Prefetch: str = ""
     WorkerNumber: int = 0
     Number: int = 0
 

@@ -82,13 +82,17 @@ def job_row(session: str, entry: Mapping[str, Any], hostnames: Mapping[str, str]
         worker=session,
         hostname=hostnames.get(session) or host_of(entry),
         task=short(entry["Task"]),
-        state=STATES.get(wait, f"assigned({wait - 1})" if wait > 1 else "running"),
+        state=(entry.get("Sched") or {}).get("Prefetch") or state_of(wait),
         start=start,
         age=None if start is None else now - start,
         usage=used(entry),
         number=(entry.get("Sched") or {}).get("Number"),
         worker_number=(entry.get("Sched") or {}).get("WorkerNumber"),
     )
+
+
+def state_of(wait: int) -> str:
+    return STATES.get(wait, f"assigned({wait - 1})" if wait > 1 else "running")
 
 
 def used(entry: Mapping[str, Any]) -> Used | None:

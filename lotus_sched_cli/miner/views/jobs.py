@@ -9,7 +9,7 @@ from msgspec import UNSET
 from lotus_sched_cli.core.scheduler import QueuedTask
 from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus import units
-from lotus_sched_cli.lotus.extras import JobSched, QueuedJob
+from lotus_sched_cli.lotus.extras import PREFETCHED, PREFETCHING, JobSched, QueuedJob
 from lotus_sched_cli.lotus.types import NIL_UUID, CallID, SectorID, WorkerJob
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.dispatch import Flight
@@ -23,7 +23,7 @@ def worker_jobs(miner: Miner) -> dict[str, list[WorkerJob]]:
     """One row per call that is out, or waits on a worker, under its session; zeros for those of no live worker."""
     out: dict[str, list[WorkerJob]] = defaultdict(list)
     for flight in miner.dispatch.desk.flights.values():
-        if not flight.on_worker and flight.row.phase is not Phase.RETURNED:
+        if not flight.on_worker and not flight.ahead and flight.row.phase is not Phase.RETURNED:
             continue
         session, wait = _where(miner, flight)
         out[session].append(_job(miner, flight, wait))
@@ -41,7 +41,8 @@ def _where(miner: Miner, flight: Flight) -> tuple[str, int]:
     worker = miner.workers.by_id.get(flight.row.worker_id or "")
     if worker is None or not worker.registered:
         return NIL_UUID, RET_WAIT
-    return worker.session, PREPARED if flight.prepared else RUNNING
+    fetched = bool(flight.ahead) and flight.row.fetched_at is not None
+    return worker.session, PREPARED if flight.prepared or fetched else RUNNING
 
 
 def _assigned(task: QueuedTask, host: str) -> WorkerJob:
@@ -68,7 +69,8 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
     sector = SectorID(*flight.sector)
     worker = miner.workers.by_id.get(row.worker_id or flight.last_worker or "")
     host = worker.name if worker is not None else ""
-    fetching = flight.fetching
+    ahead = "" if not flight.ahead else PREFETCHING if row.fetched_at is None else PREFETCHED
+    fetching = flight.fetching or bool(ahead)
     call = row.fetch_call_id if fetching else row.call_id
     task = TaskType.FETCH if fetching else row.type
     begun = row.fetch_sent_at if fetching else (row.accepted_at or row.sent_at)
@@ -86,6 +88,7 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
             MainTask=row.type.value,
             Queued=units.go_time(row.queued_at),
             Bound=units.go_time(row.bound_at) if row.bound_at else "",
+            Prefetch=ahead,
             Usage=None if fetching else flight.usage,
             WorkerNumber=worker.number if worker is not None else 0,
             Number=flight.number,

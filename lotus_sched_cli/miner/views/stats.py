@@ -25,11 +25,13 @@ def worker_stats(miner: Miner) -> dict[str, WorkerStats]:
 
 
 def _one(miner: Miner, worker: Worker, flights: Iterable[Flight]) -> WorkerStats:
-    flights = list(flights)
+    every = list(flights)
+    flights = [f for f in every if not f.ahead]
     running = [f for f in flights if f.row.phase is Phase.RUNNING]
     used = _used(worker.info, running)
     counts = dict.fromkeys(sorted(worker.counted), 0)
-    counts |= Counter(f"{f.row.proof}:{f.shown.value}" for f in flights)
+    fetched = (f for f in every if f.ahead and f.row.fetched_at is None)
+    counts |= Counter(f"{f.row.proof}:{f.shown.value}" for f in (*flights, *fetched))
     return WorkerStats(
         Info=worker.info,
         Tasks=sorted(t.value for t in worker.tasks),
@@ -56,6 +58,7 @@ def _sched(miner: Miner, worker: Worker, flights: list[Flight], running: list[Fl
         Carried=_count(flights),
         Preparing=_count(preparing),
         Running=_count(running),
+        Prefetching=len(ledger.promised) if ledger is not None else 0,
         Held=ledger.held if ledger is not None else 0,
         HeldFailed=_failed(miner, ledger.held_sectors) if ledger is not None else 0,
         Caps=WireCaps(
@@ -65,6 +68,7 @@ def _sched(miner: Miner, worker: Worker, flights: list[Flight], running: list[Fl
             caps.commit2_max,
             caps.force_p2_from_local_p1,
             worker.caps_source,
+            caps.prefetches,
         ),
         Rests=[Rest(r.task.value, units.go_time(r.until), r.error) for r in (ledger.rests if ledger else ())],
         Drain=bool(worker.kept.drain),
