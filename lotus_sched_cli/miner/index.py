@@ -143,6 +143,11 @@ class SectorIndex:
         if first:
             path.attached = True
             path.stat, path.beat, path.error = stat, self._clock(), ""
+            if stat.Capacity <= 0:
+                where = ", ".join(info.URLs or ()) or "no address"
+                log.warning(
+                    f"storage path {info.ID} ({where}) tells no capacity, nothing is put there; is its disk mounted?"
+                )
         path.owners = self._owners.owners(info.ID, path.netlocs)
         self._emit(PathAttached(spec(path), stat.Available if first else None, path.stat.Capacity or None))
         if first:

@@ -240,6 +240,11 @@ class Registry:
         worker.info, worker.caller = info, caller
         worker.tasks = _known_tasks(offered)
         worker.stock, worker.builtin = not (lasting or builtin), bool(builtin)
+        if info.Resources.MemPhysical <= 0:
+            log.warn(
+                f"worker {worker.label} tells that it has no memory; Lotus's scheduler would give it nothing: "
+                "look at /proc/meminfo on its host and start it again"
+            )
         self._recap(worker)
         worker.online, worker.last_seen, worker.registered = True, self._clock(), True
         self.by_id[worker_id] = self.by_session[session] = worker

@@ -121,5 +121,22 @@ def test_a_stock_worker_without_memory_is_taken_and_breaks_no_command(farm: Farm
     farm.miner()
     stock_worker(farm, "stock-1", "-memory", "0", "-work", "20ms")
     assert "stock-1" in farm.cli("miner", "sealing", "workers").stdout
+    (line,) = [line for line in farm.procs["miner"].text().splitlines() if "no memory" in line]
+    assert "WARN" in line and "stock-1" in line and "/proc/meminfo" in line
     farm.call("PledgeSector")
     farm.wait_for(farm.all_proving(1), 60, "the sector to prove")
+
+
+def test_a_path_without_capacity_gets_no_sector_and_breaks_no_command(farm: Farm) -> None:
+    farm.init("--sector-size", "2KiB", config=FAST_CHAIN)
+    farm.miner()
+    stock_worker(farm, "stock-1", "-no-capacity", "-work", "20ms")
+    line = next(line for line in farm.procs["miner"].text().splitlines() if "tells no capacity" in line)
+    assert "WARN" in line and "/remote" in line and line.rstrip().endswith("is its disk mounted?")
+    listed = farm.cli("miner", "storage", "list").stdout
+    assert "0 B/0 B" in listed, listed
+    stock_worker(farm, "stock-2", "-work", "20ms")
+    farm.call("PledgeSector")
+    farm.wait_for(farm.all_proving(1), 60, "the sector to prove")
+    hosts = {host for _, task, host in farm.placements() if task in ("addpiece", "precommit/1")}
+    assert hosts == {"stock-2"}

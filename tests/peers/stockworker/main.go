@@ -28,6 +28,7 @@ var (
 	heartbeat = flag.Duration("heartbeat", 10*time.Second, "time between heartbeats")
 	version   = flag.Int("api", wire.WorkerAPI, "worker API version that it tells")
 	callback  = flag.String("callback", "", "URL to register, in place of its own")
+	empty     = flag.Bool("no-capacity", false, "tell a path of no capacity at all")
 	memory    = flag.Uint64("memory", 256<<30, "MemPhysical that it tells")
 )
 
@@ -83,6 +84,7 @@ func run(ctx context.Context) error {
 	if w.store, err = wire.OpenStore(*repo, address+"/remote", w.miner, false); err != nil {
 		return err
 	}
+	w.store.Empty = *empty
 	if err := w.store.Declare(ctx); err != nil {
 		return err
 	}

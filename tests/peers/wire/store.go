@@ -29,6 +29,7 @@ type Store struct {
 	Miner *Client
 	Info  StorageInfo
 	Root  string
+	Empty bool
 	lock  sync.Map
 }
 
@@ -61,8 +62,11 @@ func OpenStore(root, url string, miner *Client, canStore bool) (*Store, error) {
 	return &Store{Miner: miner, Info: info, Root: root}, nil
 }
 
-// Stat pretends to a terabyte.
+// Stat pretends to a terabyte, or to nothing at all.
 func (s *Store) Stat() FsStat {
+	if s.Empty {
+		return FsStat{}
+	}
 	return FsStat{Capacity: 1 << 40, Available: 1 << 39, FSAvailable: 1 << 39}
 }
 
