@@ -37,6 +37,17 @@ class ExplainedRival(Struct, frozen=True):
     FreeSlots: int | None = None
 
 
+class ExplainedPrefetch(Struct, frozen=True):
+    """A waiting PC2's files, ``Bytes`` of them, are fetched to this worker ahead; ``Done``: they are there."""
+
+    ID: str = ""
+    Session: str = ""
+    Name: str = ""
+    Since: str = ""
+    Bytes: int = 0
+    Done: bool = False
+
+
 class ExplainedTask(Struct, frozen=True):
     """``State`` is queued, bound, preparing, prepared, running or over; ``Policy`` balanced or windowed.
 
@@ -64,3 +75,4 @@ class ExplainedTask(Struct, frozen=True):
     Placed: str = ""
     Reasons: dict[str, Any] = msgspec.field(default_factory=dict)
     Rivals: list[ExplainedRival] | None = None
+    Prefetch: ExplainedPrefetch | None = None

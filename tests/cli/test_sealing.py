@@ -249,3 +249,19 @@ def test_the_clock_of_the_command_counts(api: FakeApi, miner: Run, monkeypatch: 
     monkeypatch.setattr(time, "time", lambda: NOW + 6769.65)
     api.answers["WorkerJobs"] = {WORKER_A: [job(15)]}
     assert miner("sealing", "jobs").out.split()[-1] == "1h52m49.6s"
+
+
+# --- files fetched ahead of a PC2 -----------------------------------------------------------------------------------
+
+
+def test_a_fetch_ahead_is_called_so_and_has_lotus_s_columns(api: FakeApi, miner: Run) -> None:
+    ahead = job(15, Task="seal/v0/fetch") | {"Sched": {"Prefetch": "prefetching", "Host": "worker-1"}}
+    api.answers["WorkerJobs"] = {WORKER_A: [ahead]}
+    (row,) = (line.split() for line in miner("sealing", "jobs").out.splitlines()[1:])
+    assert (row[1], row[4], row[5], len(row)) == ("15", "GET", "prefetching", 7)
+
+
+def test_a_worker_s_line_counts_what_is_fetched_ahead_to_it(api: FakeApi, miner: Run) -> None:
+    api.answers["WorkerStats"] = {WORKER_B: stats(sched=SCHED | {"Prefetching": 1})}
+    line = miner("sealing", "workers").out.splitlines()[-1]
+    assert line == "\tRunning: 1 PC2, 2 PC1 | Preparing: 1 PC2 | Prefetching: 1 PC2 | Held: 3/25"

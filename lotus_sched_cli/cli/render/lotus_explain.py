@@ -36,6 +36,11 @@ def _task(doc: Doc, row: TaskWhy, now: float) -> None:
     if row.attempts:
         failed = f", last on {row.failed_on}" if row.failed_on else ""
         doc.line(f"tried {row.attempts} times{failed}" + (f": {row.last_error}" if row.last_error else ""))
+    if row.prefetch is not None:
+        p = row.prefetch
+        where, how = _name(p.hostname, p.session), "were" if p.done else "are being"
+        since = "" if p.since is None else f", begun {go_age(now - p.since)} ago"
+        doc.line(f"its files ({size_str(p.bytes)}) {how} fetched ahead to {where}{since}")
     if row.state == "queued":
         _waits(doc, row)
     else:
@@ -134,6 +139,10 @@ def reason_words(task: str, reasons: Mapping[str, Any]) -> Iterator[str]:
         yield f"{size_str(fetch)} to fetch" if fetch else "nothing to fetch"
     if "free_slots" in left:
         yield _slots(left.pop("free_slots"))
+    if "prefetched" in left:
+        how = "had been" if left.pop("prefetched") else "were being"
+        left.pop("prefetching_since", None)
+        yield f"its files {how} fetched there ahead"
     if "moved_for" in left:
         yield f"moved from worker {left.pop('moved_from')} to make room for task {left.pop('moved_for')}"
     if moved := left.pop("moved", 0):

@@ -34,6 +34,17 @@ class RivalWhy:
 
 
 @dataclass(frozen=True, slots=True)
+class PrefetchWhy:
+    """Files of a waiting PC2 that are fetched to a worker ahead: since then (unix seconds), bytes; ``done``: there."""
+
+    session: str
+    hostname: str
+    since: float | None
+    bytes: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TaskWhy:
     """One task. Times are unix seconds. ``workers`` of a task that waits; the members from ``session`` on of one that is
     placed. ``state``: queued, bound, preparing, prepared, running, over."""
@@ -56,6 +67,7 @@ class TaskWhy:
     placed: float | None
     reasons: tuple[tuple[str, Any], ...]
     rivals: tuple[RivalWhy, ...]
+    prefetch: PrefetchWhy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,14 @@ def _task(entry: Mapping[str, Any]) -> TaskWhy:
             RivalWhy(r["Session"], r["Name"], r["Carried"], r["Crowd"], r["FreeSlots"])
             for r in entry["Rivals"] or ()
         ),
+        prefetch=_prefetch(entry.get("Prefetch")),
     )
+
+
+def _prefetch(told: Mapping[str, Any] | None) -> PrefetchWhy | None:
+    if told is None:
+        return None
+    return PrefetchWhy(told["Session"], told["Name"], unix(told["Since"]), told["Bytes"], told["Done"])
 
 
 def worker_why(told: Mapping[str, Any]) -> WorkerWhy:

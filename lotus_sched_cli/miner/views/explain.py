@@ -7,7 +7,12 @@ import datetime
 from lotus_sched_cli.core.explain import Against, Explained
 from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import units
-from lotus_sched_cli.lotus.explained import ExplainedRival, ExplainedTask, ExplainedWorker
+from lotus_sched_cli.lotus.explained import (
+    ExplainedPrefetch,
+    ExplainedRival,
+    ExplainedTask,
+    ExplainedWorker,
+)
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.miner.context import Miner
 
@@ -84,7 +89,17 @@ def _task(miner: Miner, told: Explained) -> ExplainedTask:
             for r in told.rivals
         ]
         or None,
+        Prefetch=_prefetch(miner, told),
     )
+
+
+def _prefetch(miner: Miner, told: Explained) -> ExplainedPrefetch | None:
+    promised = told.prefetch
+    if promised is None:
+        return None
+    session, name = _names(miner, told.prefetched_to)
+    since = units.go_time(promised.since)
+    return ExplainedPrefetch(told.prefetched_to or "", session, name, since, promised.bytes, promised.done)
 
 
 def _worker(miner: Miner, one: Against) -> ExplainedWorker:
