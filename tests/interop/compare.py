@@ -46,6 +46,9 @@ def same(ours: Any, theirs: Any, at: str = "$", mapped: bool = True) -> Iterator
         allowed = ours_in(ours)
         for name in ours.keys() - theirs.keys() - allowed:
             yield f"{at}.{name}: Lotus has no such member"
+        order = [name for name in ours if name in theirs]
+        if order != [name for name in theirs if name in ours]:
+            yield f"{at}: members in the order {order}, Lotus has {list(theirs)}"
         for name, value in theirs.items():
             if name not in ours:
                 yield f"{at}.{name}: missing"
@@ -73,7 +76,8 @@ class Shape:
 
     def __init__(self) -> None:
         self.kinds: set[str] = set()
-        self.names: set[frozenset[str]] = set()
+        #: Which members stand together, and in which order.
+        self.names: dict[frozenset[str], tuple[str, ...]] = {}
         self.members: dict[str, Shape] = {}
         self.entries: Shape | None = None
         self.map = True
@@ -91,7 +95,7 @@ class Shape:
         self.kinds.add(_kind(value))
         if isinstance(value, dict):
             self.map = self.map and _is_map(value)
-            self.names.add(frozenset(value))
+            self.names[frozenset(value)] = tuple(value)
             for name, inner in value.items():
                 self.members.setdefault(name, Shape()).lay(inner)
                 self.entries = self.entries or Shape()
@@ -137,6 +141,8 @@ def _struct(ours: dict[str, Any], shape: Shape, at: str) -> Iterator[str]:
             yield f"{at}.{name}: Lotus has no such member"
         for name in nearest - mine:
             yield f"{at}.{name}: missing"
+    elif (order := tuple(name for name in ours if name in mine)) != shape.names[mine]:
+        yield f"{at}: members in the order {order}, Lotus has {shape.names[mine]}"
     for name in mine & shape.members.keys():
         yield from fits(ours[name], shape.members[name], f"{at}.{name}")
 

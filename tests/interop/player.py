@@ -16,7 +16,7 @@ import aiohttp
 
 from lotus_sched_cli.miner.daemon import VERSION
 
-from .compare import fits, same
+from .compare import NIL, fits, same
 from .compare import told as told_by_lotus
 from .mapping import Mapping
 from .openrpc import undescribed
@@ -225,6 +225,8 @@ def _rpc(e: Exchange, heard: Heard) -> Iterator[str]:
     if list(ours) != list(theirs):
         yield f"members {list(ours)}, Lotus has {list(theirs)}: {heard.body[:300]!r}"
         return
+    if heard.body.endswith(b"\n") != (e.answer or b"").endswith(b"\n"):
+        yield f"the line ends with {heard.body[-1:]!r}, Lotus's with {(e.answer or b'')[-1:]!r}"
     if ours["id"] != theirs["id"] or type(ours["id"]) is not type(theirs["id"]):
         yield f"id {ours['id']!r}, Lotus has {theirs['id']!r}"
     if e.error is not None:
@@ -247,14 +249,16 @@ def _rpc(e: Exchange, heard: Heard) -> Iterator[str]:
         else:
             yield from fits(result, told_by_lotus(e.to, e.method))
             if e.method == "WorkerJobs":
-                yield from _hosts(result)
+                yield from _jobs(result)
 
 
-def _hosts(jobs: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Lotus names the host of those jobs alone that no live worker has."""
-    for job in (job for of in jobs.values() for job in of or ()):
-        if ("Hostname" in job) != (job["RunWait"] < 0):
-            yield f"Hostname {job.get('Hostname')!r} at RunWait {job['RunWait']}"
+def _jobs(jobs: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """What goes together in Lotus's jobs (lotus-wire.md §8): state, CallID, session, and the host where there is no session."""
+    for session, job in ((session, job) for session, of in jobs.items() for job in of or ()):
+        wait, call = job["RunWait"], job["ID"]["ID"]
+        called, alone = wait <= 0, wait < 0
+        if (call != NIL) != called or (session == NIL) != alone or ("Hostname" in job) != alone:
+            yield f"at RunWait {wait}: call {call}, session {session}, host {job.get('Hostname')!r}"
 
 
 def _description(ours: Any, theirs: Any) -> Iterator[str]:

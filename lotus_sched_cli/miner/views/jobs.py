@@ -42,7 +42,14 @@ def _where(miner: Miner, flight: Flight) -> tuple[str, int]:
     if worker is None or not worker.registered:
         return NIL_UUID, RET_WAIT
     fetched = bool(flight.ahead) and flight.row.fetched_at is not None
-    return worker.session, PREPARED if flight.prepared or fetched else RUNNING
+    # A job runs when its worker has taken the call, as in Lotus.
+    running = _call(flight) and not flight.prepared and not fetched
+    return worker.session, RUNNING if running else PREPARED
+
+
+def _call(flight: Flight) -> str | None:
+    row = flight.row
+    return row.fetch_call_id if flight.fetching else row.call_id
 
 
 def _assigned(task: QueuedTask, host: str) -> WorkerJob:
@@ -71,7 +78,7 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
     host = worker.name if worker is not None else ""
     ahead = "" if not flight.ahead else PREFETCHING if row.fetched_at is None else PREFETCHED
     fetching = flight.fetching or bool(ahead)
-    call = row.fetch_call_id if fetching else row.call_id
+    call = _call(flight)
     task = TaskType.FETCH if fetching else row.type
     begun = row.fetch_sent_at if fetching else (row.accepted_at or row.sent_at)
     return WorkerJob(
