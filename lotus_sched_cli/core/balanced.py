@@ -62,7 +62,7 @@ class Balanced:
             return
         task.stamp = next(self._stamps)
         if task.spec.type is _P2:
-            self._prefetching.waits()
+            self._prefetching.waits(task)
         for pool in task.pools:
             pool.line.enqueue(task)
         for worker in task.specials:
@@ -76,6 +76,8 @@ class Balanced:
         if not task.stamp:
             return
         task.stamp = 0
+        if task.spec.type is _P2:
+            self._prefetching.waits_no_more()
         for pool in task.pools:
             pool.line.tasks -= 1
         for worker in task.specials:

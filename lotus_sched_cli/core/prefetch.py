@@ -37,7 +37,9 @@ class Prefetching:
         self._look: dict[str, Worker] = {}
         #: They have a promise to give, and found no task for it.
         self._starved: dict[str, Worker] = {}
-        self._came = False
+        #: P2 that came, or lie elsewhere, since the last pass; and how many wait in all, those aside that are promised.
+        self._new: list[Task] = []
+        self._waits = 0
         #: They had a P2 slot left after a pass in which promised tasks waited elsewhere.
         self._idle: dict[str, Worker] = {}
         self._wake = float("-inf")
@@ -53,10 +55,16 @@ class Prefetching:
         """It may be able to prefetch now."""
         if worker.id in self.workers:
             self._look[worker.id] = worker
+            self._starved.pop(worker.id, None)
 
-    def waits(self) -> None:
+    def waits(self, task: Task) -> None:
         """A P2 came, or lies elsewhere now."""
-        self._came = True
+        self._waits += 1
+        if self.workers:
+            self._new.append(task)
+
+    def waits_no_more(self) -> None:
+        self._waits -= 1
 
     # -- before a pass ----------------------------------------------------------------------------------------------
 
@@ -110,19 +118,29 @@ class Prefetching:
         if not self.workers:
             return
         look, self._look = self._look, {}
-        if self._came:
+        new, self._new = [task for task in self._new if task.waiting and task.promise is None], []
+        if not self._waits:
+            # Nobody finds anything; who wants something is found out when a P2 waits.
+            self._starved |= look
+            return
+        if new:
             look |= self._starved
-            self._starved, self._came = {}, False
         wanting = [worker for worker in look.values() if self._wants(worker, now)]
+        if new and len(wanting) < len(look):
+            # Who wants nothing now is heard of again when that changes.
+            known = {worker.id for worker in wanting}
+            self._starved = {name: worker for name, worker in self._starved.items() if name in known}
         for worker in sorted(wanting, key=self._order):
+            if worker.id in self._starved and all(task.promise is not None for task in new):
+                # It has found nothing among the others before.
+                continue
+            self._starved.pop(worker.id, None)
             while self._wants(worker, now):
                 found = self._next(worker, now)
                 if found is None:
                     self._starved[worker.id] = worker
                     break
                 promise.begin(self._policy.farm, found[0], worker, found[1], now)
-        # What a promise has stirred up is its own doing.
-        self._came = False
 
     @staticmethod
     def _wants(worker: Worker, now: float) -> bool:
