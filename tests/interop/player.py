@@ -30,6 +30,12 @@ FOLLOWS = frozenset(
         "SectorsList", "RuntimeSubsystems",
     }
 )  # fmt: skip
+#: Members of a sector that the recorded chain told, and how often it was tried.
+OF_CHAIN = frozenset(
+    {
+        "SealProof", "Activation", "Expiration", "DealWeight", "VerifiedDealWeight", "InitialPledge", "OnTime", "Early", "Retries",
+    }
+)  # fmt: skip
 #: Lists in random order, or in that of the free space at a moment that is on no wire.
 UNORDERED = frozenset({"StorageFindSector", "StorageList", "StorageBestAlloc"})
 THEIR_VERSION = b"v1.36.2-dev+2k+git.b835fab70"
@@ -250,6 +256,19 @@ def _rpc(e: Exchange, heard: Heard) -> Iterator[str]:
             yield from fits(result, told_by_lotus(e.to, e.method))
             if e.method == "WorkerJobs":
                 yield from _jobs(result)
+            elif e.method == "SectorsStatus" and _at_rest(result) == _at_rest(recorded):
+                told = recorded | {name: result[name] for name in OF_CHAIN & result.keys()}
+                yield from same(result, told)
+
+
+def _at_rest(sector: dict[str, Any]) -> object:
+    """State and history: a sector in which they are equal was laid as it was shown, and is to be shown as it was laid.
+
+    Ours are committed capacity, so that those with deals or an update are not among them.
+    """
+    deals = [piece["DealInfo"] for piece in sector["Pieces"] or ()]
+    history = [(line["Kind"], line["Timestamp"]) for line in sector["Log"] or ()]
+    return sector["State"], history, any(deals), sector["ReplicaUpdateMessage"]
 
 
 def _jobs(jobs: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
