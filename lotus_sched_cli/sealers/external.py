@@ -24,12 +24,13 @@ from lotus_sched_cli.core.tasks import BY_SHORT, FileType, TaskType
 from lotus_sched_cli.lotus import cids as ids
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.streams import Reader
-from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids
+from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorRef
 
 from . import child, guard, poseidon, proofsconfig
 from .base import Files, Job, Sealer, SealError, Usage
 from .prover import MARK
 from .scratch import folder, given
+from .vanilla import PostProver
 
 #: Tasks that may have a command.
 COMMANDED: Final = (
@@ -102,6 +103,14 @@ class ExternalSealer:
         self._environ = environ
         self._repo = repo
         self._base = base
+
+    async def vanilla(
+        self, sector: SectorRef, post_proof: int, sealed: Cid, challenge: Sequence[int], files: Files
+    ) -> bytes:
+        """By whoever does the rest; see `vanilla.PostProver`."""
+        if not isinstance(self._base, PostProver):
+            raise SealError('commands make no proofs for a PoSt; rest = "proofs" in external.toml does')
+        return await self._base.vanilla(sector, post_proof, sealed, challenge, files)
 
     def tasks(self) -> frozenset[TaskType]:
         own = frozenset(self.config.commands) | {TaskType.FETCH}

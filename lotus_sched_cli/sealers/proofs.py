@@ -168,6 +168,22 @@ class ProofsSealer:
         )
         await self._run(job, "unseal-range", request)
 
+    # -- proving that it is still here --------------------------------------------------------------------------------
+
+    async def vanilla(
+        self, sector: SectorRef, post_proof: int, sealed: Cid, challenge: Sequence[int], files: Files
+    ) -> bytes:
+        """One sector's part of a PoSt; see `vanilla.PostProver`."""
+        job = Job("vanilla", TaskType.WINDOW_POST, sector)
+        request = self._about(
+            job,
+            {kind: files[kind] for kind in (FileType.SEALED, FileType.CACHE)},
+            ProofType=post_proof,
+            SealedCID=msgspec.to_builtins(sealed),
+            Challenge=list(challenge),
+        )
+        return base64.b64decode((await self._run(job, "vanilla", request))["Proof"])
+
     # -- running the program ------------------------------------------------------------------------------------------
 
     def _about(self, job: Job, files: Files, **members: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``/remote``: sector files for other stores, space of paths, what is unsealed, removing copies.
+"""``/remote``: sector files for other stores, space of paths, what is unsealed, removing copies, vanilla proofs.
 
 Statuses and bodies as Lotus's ``storage/paths/http_handler.go``: 500 with empty body for whatever is not here.
 """
@@ -28,6 +28,7 @@ from .path import LocalPath
 from .send import send_file, send_tar
 from .store import Store
 from .tars import members
+from .vanilla import VanillaHandler, VanillaProver
 
 log = get("stores")
 
@@ -45,20 +46,25 @@ class Asker(Protocol):
 Authorize = Callable[[web.Request], Awaitable[Asker | None]]
 
 
-def routes(store: Store, authorize: Authorize, *, missing: str = "admin") -> list[web.RouteDef]:
-    """The routes under ``/remote``; all want ``admin``.
+def routes(
+    store: Store, authorize: Authorize, *, missing: str = "admin", prover: VanillaProver | None = None
+) -> list[web.RouteDef]:
+    """The routes under ``/remote``; all want ``admin``. ``prover`` makes vanilla proofs of what lies here.
 
     ``missing`` is the permission that the text of a refusal names: Lotus's worker says ``admin``, its miner ``write``.
     """
-    server = _Remote(store, authorize, missing)
+    server = _Remote(store, authorize, missing, prover)
     return [web.route("*", "/remote", server.handle), web.route("*", "/remote/{tail:.*}", server.handle)]
 
 
 class _Remote:
-    def __init__(self, store: Store, authorize: Authorize, missing: str) -> None:
+    def __init__(
+        self, store: Store, authorize: Authorize, missing: str, prover: VanillaProver | None
+    ) -> None:
         self._store = store
         self._authorize = authorize
         self._missing = missing
+        self._vanilla = VanillaHandler(prover, self._place)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         asker = await self._authorize(request)
@@ -80,6 +86,8 @@ class _Remote:
         match parts:
             case ["stat", id] if id:
                 return await self._stat(id) if request.method == "GET" else _not_allowed()
+            case ["vanilla", "single" | "porep" as kind] if request.method == "POST":
+                return await self._vanilla.answer(request, kind)
             case [type, name, proof, "allocated", offset, size]:
                 if request.method != "GET":
                     return _not_allowed()
@@ -153,6 +161,9 @@ class _Remote:
         await send_file(request, answer, path.disk, fd, start, count)
         log.debug(f"served sector file/dir, path={file}", place="paths/http_handler.go:158")
         return answer
+
+    async def _place(self, type: FileType, sector: SectorId) -> Path:
+        return (await self._find(type, sector))[1]
 
     async def _find(self, type: FileType, sector: SectorId) -> tuple[LocalPath, Path]:
         """By the index, as Lotus: a file that is not declared is not served. Raises NotFoundError."""

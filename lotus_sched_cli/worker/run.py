@@ -28,6 +28,7 @@ from lotus_sched_cli.lotus.rpc.server import RpcServer
 from lotus_sched_cli.lotus.types import MINER_API_VERSION, APIVersion
 from lotus_sched_cli.sealers import child
 from lotus_sched_cli.sealers.base import Sealer
+from lotus_sched_cli.sealers.vanilla import SealersVanilla
 from lotus_sched_cli.storage import serve
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.index import RpcIndex
@@ -232,7 +233,8 @@ class _Start:
         verify = MinerVerifier(miner, remember=not self._stock)
         api = WorkerAPI(worker, self._chosen.sealer, store, own.repo.path, caps)
         server = RpcServer(methods.WORKER, api, verify, default_perms=frozenset())
-        await stack.enter_async_context(_http(server, store, endpoint, options.http_server_timeout))
+        http = _http(server, store, endpoint, self._chosen.sealer, options.http_server_timeout)
+        await stack.enter_async_context(http)
         own.repo.set_token(miner.info.token)
         own.repo.set_api(apiinfo.multiaddr(endpoint.host, endpoint.port, http=False))
         stack.callback(own.repo.clear_api)
@@ -388,12 +390,12 @@ def _check_files(sealer: Sealer, sector_size: int) -> None:
 
 @contextlib.asynccontextmanager
 async def _http(
-    server: RpcServer, store: Store, endpoint: Endpoint, header_seconds: float
+    server: RpcServer, store: Store, endpoint: Endpoint, sealer: Sealer, header_seconds: float
 ) -> AsyncIterator[None]:
     app = web.Application()
     gohttp.like_go(app)
     server.attach(app)
-    app.add_routes(serve.routes(store, server.authorize))
+    app.add_routes(serve.routes(store, server.authorize, prover=SealersVanilla(sealer)))
     app.add_routes(server.rest())
     runner = GoRunner(app, header_seconds=header_seconds)
     await runner.setup()

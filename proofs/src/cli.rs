@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub const COMMANDS: [(&str, &str); 11] = [
+pub const COMMANDS: [(&str, &str); 12] = [
     ("addpiece", "write a piece into a sector's unsealed file"),
     ("datacid", "compute a piece's CID, write nothing"),
     ("precommit1", "label the sector (SDR); empties the cache folder, makes the sealed file anew"),
@@ -10,6 +10,7 @@ pub const COMMANDS: [(&str, &str); 11] = [
     ("commit1", "make the vanilla proofs for a seed"),
     ("commit2", "make the SNARK out of commit1's output; needs Groth parameters"),
     ("finalize", "drop what only sealing needs from the cache folder"),
+    ("vanilla", "make the vanilla proof of one sector for a PoSt"),
     ("verify", "verify a seal proof; needs the verifying key"),
     ("unseal-range", "give back the data of a sealed sector, any offset and size"),
     ("params", "check Groth parameters, make them if asked (test networks only)"),

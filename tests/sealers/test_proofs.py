@@ -12,7 +12,7 @@ from proofs.conftest import program_path  # noqa: F401 - a fixture
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus import cids
 from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader
-from lotus_sched_cli.lotus.types import PieceInfo, Range, SectorCids, SectorID, SectorRef
+from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorID, SectorRef
 from lotus_sched_cli.sealers import poseidon
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
 from lotus_sched_cli.sealers.proofs import SPOILED, TASKS, ProofsSealer
@@ -179,3 +179,39 @@ async def test_a_proof_of_the_right_length_that_cannot_be_checked_is_not_called_
 
 def test_it_offers_no_more_than_it_does() -> None:
     assert TaskType.REPLICA_UPDATE not in TASKS and TaskType.WINDOW_POST not in TASKS
+
+
+async def test_a_finalized_sector_proves_for_a_window_that_it_is_still_here(sector: Sector) -> None:
+    piece = await sector.add()
+    sealed = await sector.pc2(await sector.pc1(piece))
+    await sector.sealer.finalize(sector.job(TaskType.FINALIZE), sector.files)
+    assert sealed.Sealed is not None
+    challenge = [33, 6, 30, 50, 56, 31, 35, 19, 54, 32]
+    proof = await sector.sealer.vanilla(REF, 10, sealed.Sealed, challenge, sector.files)
+    assert len(proof) == 5680, "as recorded of Lotus, 10 challenges of a 2 KiB sector"
+    aux = (sector.files[FileType.CACHE] / "p_aux").read_bytes()
+    assert aux[:32] in proof and aux[32:] in proof
+    replica = sector.files[FileType.SEALED].read_bytes()
+    assert all(replica[32 * leaf : 32 * leaf + 32] in proof for leaf in challenge)
+    again = [leaf % 64 for leaf in range(66)]
+    winning = await sector.sealer.vanilla(REF, 0, sealed.Sealed, again, sector.files)
+    assert len(winning) > len(proof)
+
+    sector.files[FileType.SEALED].write_bytes(bytes(2048))
+    with pytest.raises(SealError, match="WDP: vanilla"):
+        await sector.sealer.vanilla(REF, 10, sealed.Sealed, challenge, sector.files)
+
+
+@pytest.mark.parametrize(
+    ("post", "challenge", "text"),
+    [
+        (15, [1], "no PoSt proof has this number"),
+        (8, [1], "not for sectors of 2048 bytes"),
+        (10, [], "there is none"),
+    ],
+)
+async def test_what_cannot_be_proven_is_said_before_a_file_is_read(
+    sector: Sector, post: int, challenge: list[int], text: str
+) -> None:
+    with pytest.raises(SealError, match=text):
+        await sector.sealer.vanilla(REF, post, Cid(cids.sealed_cid(bytes(32))), challenge, sector.files)

@@ -24,6 +24,7 @@ from lotus_sched_cli.lotus.types import (
 from lotus_sched_cli.storage.meta import init_path
 from lotus_sched_cli.storage.serve import routes
 from lotus_sched_cli.storage.store import Store
+from lotus_sched_cli.storage.vanilla import VanillaProver
 
 TOKEN = {"Authorization": "Bearer good"}
 
@@ -122,6 +123,7 @@ class Farm:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.index = MemoryIndex()
+        self.prover: VanillaProver | None = None
         self._stores: list[Store] = []
         self._runners: list[web.AppRunner] = []
 
@@ -142,7 +144,7 @@ class Farm:
 
     async def serve(self, store: Store) -> None:
         app = web.Application()
-        app.add_routes(routes(store, authorize))
+        app.add_routes(routes(store, authorize, prover=self.prover))
         store.url = f"http://{await self.listen(app)}/remote"
 
     async def listen(self, app: web.Application) -> str:

@@ -6,6 +6,7 @@ mod piece;
 mod precommit1;
 mod precommit2;
 mod unseal;
+mod vanilla;
 mod verify;
 
 use std::fs;
@@ -35,6 +36,7 @@ pub fn run(options: &Options) -> Outcome<Value> {
         "commit1" => commit::one(request, output),
         "commit2" => commit::two(request),
         "finalize" => finalize::run(request),
+        "vanilla" => vanilla::run(request),
         "verify" => verify::run(request),
         "unseal-range" => unseal::run(request),
         "params" => params::run(request),
