@@ -33,10 +33,16 @@ def scenes() -> list[tuple[str, str]]:
     return [(s, w) for s in scenarios() for w in WORKERS if any(e.to == w for e in exchanges(s))]
 
 
+def waits_in_vain(e: Exchange) -> bool:
+    """A wait for quiet whose client went before it came."""
+    return e.method == "WaitQuiet" and not e.answer
+
+
 class OurWorker:
     """Our worker in a recorded one's place, with its path and id; files come as the recorded answers show them."""
 
-    def __init__(self, name: str, stage: Stage, root: Path) -> None:
+    def __init__(self, name: str, stage: Stage, root: Path, *, busy: bool) -> None:
+        self.busy = busy
         self.name = name
         self.stage = stage
         self.mapping = Mapping(stage.mapping.secret, root, stage.mapping.ports)
@@ -46,8 +52,9 @@ class OurWorker:
         repo = self.root / "lotusworker"
         repo.mkdir(parents=True)
         recorded = folder() / "repo" / f"{self.name}-running"
-        # All but nothing, and a piece CID 15 minutes: it keeps the worker busy where the recorded one was.
-        (self.root / "quick.toml").write_text('speed = 1e7\n[durations]\nDC = "2500000h"\n')
+        # All but nothing; where the recorded worker was still busy, a piece CID 15 minutes, which keeps ours so.
+        slow = '[durations]\nDC = "2500000h"\n' if self.busy else ""
+        (self.root / "quick.toml").write_text(f"speed = 1e7\n{slow}")
         port = self.stage.mapping.ports["miner"]
         token = self.mapping.ours(_admin()).decode()
         self.task = asyncio.create_task(
@@ -84,7 +91,7 @@ class OurWorker:
 
     async def before(self, e: Exchange) -> None:
         await self.stage.before(e)
-        if e.method == "WaitQuiet" and not e.answer:
+        if waits_in_vain(e):
             # It worked until after its client had gone.
             await self.say("DataCid", 127, {"Type": "null", "Info": "127"})
         parts = e.path.split("?")[0].split("/")
@@ -163,7 +170,8 @@ async def our_worker(
     scenario: str, name: str, tmp: Path, patch: pytest.MonkeyPatch
 ) -> AsyncIterator[OurWorker]:
     async with staged(scenario, tmp, patch, without=name) as stage:
-        worker = OurWorker(name, stage, tmp / name)
+        unended = [e for e in exchanges(scenario) if e.to == name and waits_in_vain(e)]
+        worker = OurWorker(name, stage, tmp / name, busy=bool(unended))
         await worker.start()
         try:
             await worker.say("StorageAddLocal", str(worker.root / "path"))
