@@ -28,6 +28,7 @@ from lotus_sched_cli.sealers.base import Sealer
 from lotus_sched_cli.sealers.proofs import ProofsSealer
 from lotus_sched_cli.sealers.simconfig import SimConfig
 from lotus_sched_cli.sealers.simulated import SimulatedSealer
+from lotus_sched_cli.sealers.vanilla import SealersVanilla
 from lotus_sched_cli.storage import serve
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.store import Store as LocalStore
@@ -162,7 +163,7 @@ class _Start:
         miner.dispatch.start()
         stack.push_async_callback(miner.dispatch.stop)
         stack.push_async_callback(miner.workers.close)
-        await stack.enter_async_context(_http(server, miner.local, sock))
+        await stack.enter_async_context(_http(server, miner.local, sock, sealer))
         await self._open_paths(stack, miner)
         await miner.workers.add_builtin(await builtin.lasting_id(store), local.caller, address.rpc_url)
         await miner.sectors.start()
@@ -247,11 +248,14 @@ def _raise_file_limit(alerts: Alerts) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _http(server: RpcServer, local: LocalStore, sock: endpoint.Socket) -> AsyncIterator[None]:
+async def _http(
+    server: RpcServer, local: LocalStore, sock: endpoint.Socket, sealer: Sealer
+) -> AsyncIterator[None]:
     app = web.Application()
     gohttp.like_go(app)
     server.attach(app)
-    app.add_routes(serve.routes(local, server.authorize, missing="write"))
+    proofs = SealersVanilla(sealer)
+    app.add_routes(serve.routes(local, server.authorize, missing="write", prover=proofs))
     app.add_routes(server.rest())
     runner = GoRunner(app)
     await runner.setup()

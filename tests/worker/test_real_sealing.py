@@ -86,6 +86,31 @@ class Remote:
         return answer.content
 
 
+async def test_a_stock_miner_s_window_gets_its_part_of_the_proof(
+    farm: Farm,
+    program_path: Path,  # noqa: F811
+) -> None:
+    farm.miner.version = STOCK
+    await farm.start(real(farm, program_path))
+    _, sealed = await Line(farm).finalized()
+    challenge = {
+        "SealProof": 5,
+        "SectorNumber": 15,
+        "SealedCID": {"/": str(sealed.Sealed)},
+        "Challenge": [33, 6, 30, 50, 56, 31, 35, 19, 54, 32],
+        "Update": False,
+    }
+    remote = Remote(farm)
+    url = remote.url.replace(f"unsealed/{REF.ID}", "vanilla/single")
+    answer = await remote.client.post(url, json={"Miner": 1000, "Sector": challenge, "ProofType": 10})
+    assert answer.status_code == 200, answer.text
+    assert len(answer.content) == 5680
+    assert answer.headers["content-type"] == "application/octet-stream"
+    missing = challenge | {"SectorNumber": 99}
+    told = await remote.client.post(url, json={"Miner": 1000, "Sector": missing, "ProofType": 10})
+    assert told.status_code == 500 and "s-t01000-99" in told.text
+
+
 async def test_a_stock_miner_s_readers_get_the_piece_of_a_finalized_sector(
     farm: Farm,
     program_path: Path,  # noqa: F811
