@@ -47,8 +47,6 @@ def why(e: Exchange) -> str | None:
             return reason
     if e.path.rpartition("/")[2] in _refused_streams(e.scenario):
         return "a stream of a call that our miner refuses"
-    if e.method == "SealingRemoveRequest" and e.error is None:
-        return "names a request in the memory of the recorded process"
     return REFUSED.get(e.method)
 
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lotus_sched_cli.lotus import auth
 
@@ -30,15 +31,21 @@ def good_tokens() -> frozenset[bytes]:
 
 @dataclass
 class Mapping:
-    """Text of the recordings ↔ text of our farm. ``ports``: program → our port; ``root``: their ``/mnt``."""
+    """Text of the recordings ↔ text of our farm. ``ports``: program → our port; ``root``: their ``/mnt``.
+
+    ``ids`` are theirs → ours, where a later request names what an answer has named.
+    """
 
     secret: bytes
     root: Path
     ports: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
 
     def ours(self, text: bytes) -> bytes:
         for program, port in self.ports.items():
             text = text.replace(ADDRESSES[program].encode(), b"127.0.0.1:%d" % port)
+        for theirs, ours in self.ids.items():
+            text = text.replace(theirs.encode(), ours.encode())
         text = text.replace(b"/mnt/", f"{self.root}/".encode())
         return JWT.sub(lambda m: self._token(m[0]), text)
 
@@ -47,6 +54,14 @@ class Mapping:
             text = text.replace(b"127.0.0.1:%d" % port, ADDRESSES[program].encode())
         return text.replace(f"{self.root}/".encode(), b"/mnt/")
 
+    def learn(self, method: str, theirs: Any, ours: Any) -> None:
+        """Requests of the scheduler that both answers name: the same task of the same sector."""
+        if method == "SealingSchedDiag":
+            mine = {_named(request): request["SchedId"] for request in ours["SchedInfo"]["Requests"] or ()}
+            for request in theirs["SchedInfo"]["Requests"] or ():
+                if (ours_id := mine.get(_named(request))) is not None:
+                    self.ids[request["SchedId"]] = ours_id
+
     def _token(self, token: bytes) -> bytes:
         """Signed anew with our secret, for the same permissions; a bad token stays bad."""
         if token not in good_tokens():
@@ -54,3 +69,7 @@ class Mapping:
         payload = token.split(b".")[1]
         allow = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))["Allow"]
         return auth.sign(self.secret, allow).encode()
+
+
+def _named(request: dict[str, Any]) -> tuple[int, str]:
+    return request["Sector"]["Number"], request["TaskType"]

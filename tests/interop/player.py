@@ -95,6 +95,8 @@ class Player:
                 return [f"{_name(e)}: no answer in {PATIENCE:.0f} s, what comes after it was not asked"]
             except (aiohttp.ClientError, LookupError) as why:
                 return [f"{_name(e)}: no answer ({why!r})"]
+            if e.result is not None and "error" not in (told := _json(heard.body)):
+                self._mapping.learn(e.method, e.result, told.get("result"))
             return [f"{_name(e)}: {text}" for text in differs(e, heard)]
 
         for e in asked:
@@ -181,6 +183,14 @@ class _Talk:
             waiting = self._waiting.pop(told.get("id"), None)
             if waiting is not None:
                 waiting.set_result(message.data.encode())
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def differences(e: Exchange, heard: Heard) -> Iterator[str]:

@@ -12,7 +12,7 @@ import io
 import math
 import shutil
 import tarfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from lotus_sched_cli.core.tasks import FILE_TYPES_BY_NAME, FileType, SectorId
 from lotus_sched_cli.lotus import gojson
 from lotus_sched_cli.lotus.repo import Repo
 from lotus_sched_cli.lotus.types import FsStat, HealthReport, SectorID, SectorInfo, StorageInfo
-from lotus_sched_cli.miner import sector_rows
+from lotus_sched_cli.miner import sector_rows, workers
 from lotus_sched_cli.miner.api import MinerAPI
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.daemon import run
@@ -122,9 +122,36 @@ class Stage:
         for worker in self.workers.values():
             worker.now = e.t
             worker.dead = e.method == "StorageStat" and e.error is not None
+        if e.method == "PledgeSector":
+            # Lotus asks each worker what it does whenever it schedules, ours now and then
+            for registered in self.miner.workers.live():
+                registered.hurry.set()
+        await self.until(lambda: self.ready(e), f"{e.label} {e.params}")
         if e.method == "StorageRedeclareLocal":
             lay_meta(self.repo.parent, e.t, e.t + 600)
         await self.lay(e)
+
+    async def until(self, done: Callable[[], bool], what: str) -> None:
+        for _ in range(2000):
+            if done():
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail(f"our miner was not ready for {what} within 20 s")
+
+    def ready(self, e: Exchange) -> bool:
+        """Our miner has done what this builds on: asked for the piece that is added, queued the task that is removed."""
+        if e.method == "PledgeSector":
+            told = {worker.url: worker.tasks() for worker in self.workers.values()}
+            known = {w.url: {t.value for t in w.tasks} for w in self.miner.workers.live() if w.url in told}
+            return all(told[url] == tasks for url, tasks in known.items())
+        if e.method == "ReturnAddPiece" and e.params[0]["Sector"]["Number"] in pledged(e.scenario):
+            return any(e.params[0]["ID"] in worker.given for worker in self.workers.values())
+        if e.method == "SealingSchedDiag" and e.result:
+            removed = {m.params[0] for m in exchanges(e.scenario) if m.method == "SealingRemoveRequest"}
+            wanted = [r for r in e.result["SchedInfo"]["Requests"] or () if r["SchedId"] in removed]
+            queued = {(q.task.sector.number, q.task.type) for q in self.miner.dispatch.scheduler.queue()}
+            return all((r["Sector"]["Number"], r["TaskType"]) in queued for r in wanted)
+        return True
 
     @property
     def own(self) -> set[str]:
@@ -265,6 +292,7 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """Our miner, ready for the first exchange of a scenario; ``without``: the worker that no stand-in plays."""
     repo = await _repo(tmp, scenario)
+    patch.setattr(workers, "TASKS_EVERY", 1)
     stage = Stage(repo, Mapping(Repo(repo, "miner").secret(), tmp / "mnt"), patch)
     try:
         begin = exchanges(scenario)[0].t
@@ -338,14 +366,17 @@ def lay_meta(mnt: Path, t: float, end: float) -> None:
 
 def next_sector(scenario: str) -> int:
     """The number that the recorded miner gave to the next sector; a few were pledged while nothing was recorded."""
-    pledged = [e.result["Number"] for e in exchanges(scenario) if e.method == "PledgeSector" and e.result]
-    return min(pledged, default=2)
+    return min(pledged(scenario), default=2)
+
+
+def pledged(scenario: str) -> set[int]:
+    """Numbers of the sectors that were pledged in it."""
+    return {e.result["Number"] for e in exchanges(scenario) if e.method == "PledgeSector" and e.result}
 
 
 def sectors_at(scenario: str) -> list[SectorInfo]:
     """The sectors as the recorded miner showed them: at the scenario's first look, else at the last before."""
     here = [e for e in exchanges(scenario) if e.to == "miner"]
-    pledged = {e.result["Number"] for e in here if e.method == "PledgeSector" and e.result}
     past = [e for e in before(scenario) if e.to == "miner"]
     known: dict[int, dict[str, Any]] = {}
     for e in [*past, *reversed(here)]:
@@ -353,7 +384,7 @@ def sectors_at(scenario: str) -> list[SectorInfo]:
             known[e.params[0]] = e.result
     listed = [e.result for e in past if e.method == "SectorsList" and e.result is not None][-1:]
     listed += [e.result for e in here if e.method == "SectorsList" and e.result is not None][:1]
-    numbers = set(listed[-1] if listed else known) - pledged
+    numbers = set(listed[-1] if listed else known) - pledged(scenario)
     return [_as(SectorInfo, known[n]) for n in sorted(numbers & known.keys())]
 
 

@@ -1,6 +1,7 @@
 """A worker played from the recordings: what the recorded one last said of itself, and a CallID for whatever work comes.
 
-Work on sectors comes when our miner wants it; a DataCid when its client does, so that the recorded CallID fits the Return.
+Work on sectors comes when our miner wants it; but AddPiece and DataCid when a client does, and then the recorded CallID fits
+the Return that follows.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from aiohttp import web
@@ -29,6 +31,8 @@ class StandInWorker:
     #: Its process is gone.
     dead: bool = False
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    #: The CallIDs that it gave out.
+    given: set[str] = field(default_factory=set)
     _runner: web.AppRunner | None = None
     _data_cids: Iterator[Exchange] = field(default_factory=lambda: iter(()))
 
@@ -51,13 +55,21 @@ class StandInWorker:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.mapping.ports[self.name]}/rpc/v0"
 
+    def tasks(self) -> set[str]:
+        """The types of task that it says it takes."""
+        said = self._said("TaskTypes")
+        return set(said.result or ()) if said is not None else set()
+
     async def _rpc(self, request: web.Request) -> web.Response:
         call = json.loads(await request.read())
         method = call["method"].removeprefix("Filecoin.")
         self.asked.append((method, call["params"]))
         answer: dict[str, Any] = {"id": call["id"], "jsonrpc": "2.0"}
         if method in RETURN_OF and method != "DataCid":
-            answer["result"] = {"Sector": call["params"][0]["ID"], "ID": str(uuid.uuid4())}
+            sector = call["params"][0]["ID"]
+            added = _added().get(sector["Number"]) if method == "AddPiece" else None
+            answer["result"] = {"Sector": sector, "ID": added or str(uuid.uuid4())}
+            self.given.add(answer["result"]["ID"])
         elif (said := self._said(method)) is None:
             answer["error"] = {"code": 1, "message": f"{method} was never recorded"}
         else:
@@ -87,3 +99,10 @@ class StandInWorker:
         found = [e for e in self._answers() if wanted(e)]
         past = [e for e in found if e.t <= self.now + 0.5]
         return past[-1] if past else found[0] if found else None
+
+
+@cache
+def _added() -> dict[int, str]:
+    """Sector number → CallID of its first AddPiece, which follows its pledge."""
+    asked = [e for e in timeline() if e.sender == "miner" and e.method == "AddPiece" and e.result]
+    return {e.params[0]["ID"]["Number"]: e.result["ID"] for e in reversed(asked)}
