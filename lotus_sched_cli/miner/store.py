@@ -15,14 +15,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Engine, Select, case, create_engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 
@@ -42,12 +41,17 @@ from .writes import TASK_COLUMNS, Writes
 
 __all__ = ["Store", "StoreError", "Writes"]
 
+#: Queries that run at a time; WAL lets them run beside the writer.
+READERS = 2
+
 
 class Store:
     """An open store. Make one with :meth:`open`; one process at a time (the repo's lock sees to that)."""
 
-    def __init__(self, reading: AsyncEngine, writing: Engine) -> None:
+    def __init__(self, reading: Engine, writing: Engine) -> None:
         self._reading = reading
+        # A thread and SQLAlchemy's plain engine, as in writer.py: its asyncio extension brings the whole ORM into memory.
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writing = writing
         self._writer = Writer(writing)
 
@@ -58,12 +62,12 @@ class Store:
         Raises StoreError (one line) for a file that is no store, a newer program's store, a full or read-only disk.
         """
         await asyncio.to_thread(_migrate, path)
-        reading = create_async_engine(
-            f"sqlite+aiosqlite:///{path}", poolclass=AsyncAdaptedQueuePool, pool_size=2
+        reading, writing = (
+            create_engine(f"sqlite:///{path}", pool_size=READERS, connect_args={"check_same_thread": False})
+            for _ in range(2)
         )
-        writing = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
-        event.listen(reading.sync_engine, "connect", _pragmas)
-        event.listen(writing, "connect", _pragmas)
+        for engine in (reading, writing):
+            event.listen(engine, "connect", _pragmas)
         store = cls(reading, writing)
         store._writer.start()
         return store
@@ -71,7 +75,8 @@ class Store:
     async def close(self) -> None:
         """Write what is pending and close the file."""
         await self._writer.close()
-        await self._reading.dispose()
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.dispose()
         self._writing.dispose()
 
     def writes(self) -> Writes:
@@ -238,11 +243,13 @@ class Store:
 
     async def _rows(self, query: Select[Any]) -> Sequence[Any]:
         try:
-            async with self._reading.connect() as connection:
-                rows: Sequence[Any] = (await connection.execute(query)).all()
-                return rows
-        except Exception as error:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
+        except (SQLAlchemyError, RuntimeError) as error:
             raise StoreError(f"the store cannot be read: {getattr(error, 'orig', None) or error}") from error
+
+    def _read(self, query: Select[Any]) -> Sequence[Any]:
+        with self._reading.connect() as connection:
+            return connection.execute(query).all()
 
 
 _SECTORS = select(*(column for column in schema.sectors.c))
@@ -296,7 +303,7 @@ def _task(row: Any) -> TaskRow:
 
 def _pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-4096"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-1024"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
