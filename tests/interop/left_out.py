@@ -17,7 +17,7 @@ REFUSED: dict[str, str] = {
     "ComputeWindowPoSt": "needs proofs of a chain; our miner refuses it",
     "SectorAddPieceToAny": "our miner seals committed capacity only and refuses it",
     "SectorMarkForUpgrade": "our miner seals committed capacity only and refuses it",
-    "SectorUnseal": "our miner refuses it",
+    "SectorUnseal": "our miner's sectors hold no data to unseal; it refuses it",
     "SectorPreCommitFlush": "our miner sends each sector's message at once and has no batch to flush",
     "SectorSetSealDelay": "our miner has no deals to wait for and refuses it",
 }
