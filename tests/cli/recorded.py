@@ -125,6 +125,19 @@ def sessions(folder: Path, capture: Capture, first: str) -> list[list[Call]]:
     return [every[i : bisect_left(begins, begins[i] + capture.seconds + 0.2)] for i in starts]
 
 
+def errors(folder: Path) -> Iterator[tuple[Capture, str]]:
+    """The commands that failed against the farm, each with its line that begins with ``ERROR: ``."""
+    root = folder / "cli"
+    failed = {capture.name: capture for capture in captures(folder) if capture.code and not capture.tty}
+    for entry in json.loads((root / "manifest.json").read_text()):
+        capture = failed.get(entry["name"])
+        if capture is None or "stderr" not in entry["files"] or not capture.argv[0].startswith("lotus-"):
+            continue
+        told = (root / entry["files"]["stderr"]).read_text().splitlines()
+        for line in [line for line in told if line.startswith("ERROR: ")][-1:]:
+            yield capture, line
+
+
 @cache
 def answered(folder: Path) -> dict[tuple[str, str, str], list[Call]]:
     """Every call by its (method, params, host), in order of time."""

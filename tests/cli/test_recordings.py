@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from lotus_sched_cli.cli.main import execute, miner_program, worker_program
 from lotus_sched_cli.lotus import methods
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 
-from .recorded import HOSTS, Call, Capture, calls, captures, elsewhere, meant, need_captures, sessions
+from .recorded import HOSTS, Call, Capture, calls, captures, elsewhere, errors, meant, need_captures, sessions
 
 pytestmark = pytest.mark.captures
 
@@ -219,6 +220,60 @@ def test_a_command_prints_what_lotus_printed(capture: Capture, replayed: Callabl
             return
         tried.append(out)
     assert best_of(tried, expected) == expected
+
+
+#: Failures that were provoked by something that no recording has, or that do not fail here, each with the reason.
+UNNAMED = "the farm's refusal was not recorded; tests of the miner hold its words"
+HOST, CHAIN = (
+    "it failed over a file or an address of its host",
+    "not served here: it needs a chain or a market",
+)
+OTHERWISE = {
+    "sectors_status_flag-after": "flags may stand after arguments here",
+    "storage_attach_again": UNNAMED,
+    "sealing_abort_--sched_again": UNNAMED,
+    "sealing_data-cid_toosmall": HOST,
+    "sectors_unseal_99": UNNAMED,
+    "log_set-level_bad": "Lotus stops at a name in a map's order; ours asks for all at once",
+    "auth_api-info_none": "what may be given is said after a semicolon, as everywhere",
+    "config_updated": HOST,
+    "config_updated_--no-comment": HOST,
+    "sectors_numbers_reserve_again": UNNAMED,
+    "sectors_numbers_reserve_badname": UNNAMED,
+    "sectors_numbers_reserve_colliding": UNNAMED,
+    "sectors_numbers_reserve_allocated": UNNAMED,
+    "sectors_numbers_free_unknown": UNNAMED,
+    "sectors_batching_commit_--publish-now": UNNAMED,
+    "sectors_terminate_flush": UNNAMED,
+    "sectors_expired": CHAIN,
+    "sectors_snap-up_5": CHAIN,
+    "sectors_snap-up_0": CHAIN,
+    "sealing_jobs_bad-token": HOST,
+    "sealing_jobs_bad-info": HOST,
+    "sealing_jobs_refused": HOST,
+}
+
+
+def failures() -> list[Any]:
+    folder = recordings.folder()
+    if not (folder / "wire").is_dir():
+        return []
+    return [pytest.param(c, line, id=c.name) for c, line in errors(folder) if short(c) not in OTHERWISE]
+
+
+def short(capture: Capture) -> str:
+    return capture.name.removeprefix("state/lotus-miner_").removeprefix("state/lotus-worker_")
+
+
+@pytest.mark.parametrize(("capture", "line"), failures())
+def test_a_command_fails_in_lotus_s_words(
+    capture: Capture, line: str, replayed: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its exit code; what to do may follow."""
+    need_captures()
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    out, _ = replayed(capture, [], "worker-1", capture.begin, 0)
+    assert out.startswith(f"exit {capture.code}: {line}")
 
 
 @pytest.mark.parametrize(("command", "lines"), [("sealing jobs", 2), ("version", 1)])

@@ -141,7 +141,7 @@ def status(
             "--partition-info needs window proving, which this miner's simulated chain has not",
             "leave it out",
         )
-    sector = sector_number(number)
+    sector = sector_number(number, prefix="")
     api = miner_api(ctx)
     answer: dict[str, Any] = api.call("SectorsStatus", sector, on_chain_info)
     chain = head_of(api) if on_chain_info else Chain()
@@ -149,11 +149,10 @@ def status(
     show(ctx, status_view(answer, miner, chain, log=log, on_chain=on_chain_info, proof=proof))
 
 
-def sector_number(text: str) -> int:
-    """Go's ``strconv.ParseUint`` with its words."""
+def sector_number(text: str, *, prefix: str = "could not parse sector number: ") -> int:
+    """Go's ``strconv.ParseUint`` with its words; before them Lotus's commands that change something have ``prefix``."""
     if text.isascii() and text.isdigit():
         return int(text)
     raise CliError(
-        f'could not parse sector number: strconv.ParseUint: parsing "{text}": invalid syntax',
-        "give a sector's number, like 15",
+        f'{prefix}strconv.ParseUint: parsing "{text}": invalid syntax', "give a sector's number, like 15"
     )

@@ -110,7 +110,7 @@ def ask_path(api: Api, path_id: str) -> Asked:
 
 @app.command("find", cls=ReadCommand, help="tell where the files of a sector are")
 def find(ctx: typer.Context, number: Annotated[str, argument("N")]) -> None:
-    sector = sector_number(number)
+    sector = sector_number(number, prefix="")
     api = miner_api(ctx)
     ref = {"Miner": actor_number(api), "Number": sector}
     found = {kind: api.call("StorageFindSector", ref, int(kind), 0, False) for kind in COUNTED}
