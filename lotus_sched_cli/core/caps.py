@@ -11,10 +11,10 @@ from .tasks import Kind, TaskType
 class Caps:
     """Most tasks of each kind at once; ``precommit1_hold_max`` 0 means no hold limit, the others 0 mean none.
 
-    The extras: ``force_…`` bind a step to the worker whose paths hold the step before; with ``allow_p2_c2_parallel``
+    While all its P2 slots run, the files of up to ``precommit2_prefetch`` next P2 are fetched to the worker (a bound one
+    fetches none). The extras: ``force_…`` bind a step to the worker whose paths hold the step before; with ``allow_p2_c2_parallel``
     False a P2 and a C2 never run there at once; ``precommit1_interval`` is the least time between two P1 starts, in
-    seconds; while all its P2 slots run, the files of up to ``precommit2_prefetch`` next P2 are fetched to the worker (a bound
-    one fetches none); ``task_max`` caps other task types.
+    seconds; ``task_max`` caps other task types.
     """
 
     precommit1_max: int = 7
@@ -26,7 +26,7 @@ class Caps:
     force_c2_from_local_p2: bool = False
     allow_p2_c2_parallel: bool = True
     precommit1_interval: float = 0.0
-    precommit2_prefetch: int = 0
+    precommit2_prefetch: int = 1
     task_max: tuple[tuple[TaskType, int], ...] = ()
 
     @property

@@ -40,6 +40,8 @@ class Prefetching:
         #: P2 that came, or lie elsewhere, since the last pass; and how many wait in all, those aside that are promised.
         self._new: list[Task] = []
         self._waits = 0
+        #: The last one looked at has its next P2, or no room: no other P2 changes that, only what happens to it.
+        self._sated = False
         #: They had a P2 slot left after a pass in which promised tasks waited elsewhere.
         self._idle: dict[str, Worker] = {}
         self._wake = float("-inf")
@@ -87,9 +89,14 @@ class Prefetching:
                     tried.append(task)
                 else:
                     bind(task, there)
-            elif any(self._sooner_on(worker, task, now) for worker in self._idle.values()):
+                continue
+            at = promise.starts_at(farm, task, now)
+            size = space.bytes_of(task.needs.inputs, task.spec.proof)
+            # Whoever has none of the files needs all of them; the others are few.
+            where = self._idle.values() if promise.before(farm, at, size, now) else task.specials
+            if any(self._may_start(worker, task, at, now) for worker in where):
                 tried.append(task)
-            elif (at := promise.starts_at(farm, task, now)) is not None:
+            elif at is not None:
                 starts.append(at)
         if starts and (wake := min(starts)) != self._wake:
             # By then it should have started; if not, it goes elsewhere.
@@ -97,10 +104,13 @@ class Prefetching:
             farm.timer(wake, "policy")
         return tried
 
-    def _sooner_on(self, worker: Worker, task: Task, now: float) -> bool:
-        if not _has_slot(worker, now) or not self._policy.fits(task, worker):
+    def _may_start(self, worker: Worker, task: Task, at: float | None, now: float) -> bool:
+        """Whether this worker, free, would start the task before ``at``."""
+        if worker.id not in self._idle or not _has_slot(worker, now):
             return False
-        return promise.sooner(self._policy.farm, task, to_fetch(task, worker), now)
+        if not self._policy.fits(task, worker):
+            return False
+        return promise.before(self._policy.farm, at, to_fetch(task, worker), now)
 
     @staticmethod
     def _passed_by(task: Task, worker: Worker) -> bool:
@@ -136,9 +146,11 @@ class Prefetching:
                 continue
             self._starved.pop(worker.id, None)
             while self._wants(worker, now):
+                self._sated = False
                 found = self._next(worker, now)
                 if found is None:
-                    self._starved[worker.id] = worker
+                    if not self._sated:
+                        self._starved[worker.id] = worker
                     break
                 promise.begin(self._policy.farm, found[0], worker, found[1], now)
 
@@ -167,22 +179,23 @@ class Prefetching:
         looked = 0
         for task in self._waiting(worker):
             looked += 1
-            if looked > LOOK:
+            if looked > LOOK or self._sated:
                 break
             if task.missing or task.memory.failed_on == worker.id or not policy.fits(task, worker):
                 continue
             if not space.brings(task, worker):
                 here += 1
                 if here >= most:
+                    self._sated = True
                     break
                 continue
             if self._left_to_its_holder(task, worker, now, claimed):
                 continue
-            if hold and hold_without(worker, task.sector) >= hold:
-                continue
-            laid = space.lay(task, worker, now)
+            full = bool(hold) and hold_without(worker, task.sector) >= hold
+            laid = None if full else space.lay(task, worker, now)
             if laid is not None:
                 return task, laid
+            self._sated = True
         return None
 
     @staticmethod

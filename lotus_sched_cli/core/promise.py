@@ -226,10 +226,14 @@ def starts_at(farm: Farm, task: Task, now: float) -> float | None:
 
 def sooner(farm: Farm, task: Task, size: int, now: float) -> bool:
     """Whether the promised task would start sooner on another worker, free now, to which ``size`` bytes must be fetched."""
-    starts = starts_at(farm, task, now)
-    if starts is None or (size and farm.fetch_pace is None):
+    return before(farm, starts_at(farm, task, now), size, now)
+
+
+def before(farm: Farm, at: float | None, size: int, now: float) -> bool:
+    """Whether a fetch of ``size`` bytes that begins now is over before ``at``; what is not known counts as that."""
+    if at is None or (size and farm.fetch_pace is None):
         return True
-    return now + size * (farm.fetch_pace or 0.0) < starts
+    return now + size * (farm.fetch_pace or 0.0) < at
 
 
 def refusal(farm: Farm, task: Task, worker: Worker, now: float) -> Refusal | None:

@@ -26,7 +26,8 @@ class Bound:
 
 def stated(farm: FarmSpec) -> Bound:
     """The bound that a run is held against: over the stages, the shortest time before it + ⌈tasks / slots⌉ × its
-    shortest time + the shortest time after it; at least the critical path of the sector that comes last."""
+    shortest time + the shortest time after it; at least the critical path of the sector that comes last. Where files are
+    fetched ahead only the first of a slot's PC2 has to wait for them."""
     return max(_stated(farm), key=lambda bound: bound.seconds)
 
 
@@ -50,10 +51,14 @@ def _stated(farm: FarmSpec) -> Iterable[Bound]:
             total = sum(slot for slot in slots if slot)
             rounds, time = ceil(tasks / total), shortest(farm, stage)
             before, after = _around(farm, stage)
+            next_ = min((_next(farm, group, stage) for group in _takers(farm, stage)), default=0.0)
+            spent = f"{rounds} × {duration(time)}"
+            if next_ < time:
+                spent = f"{duration(time)} + {rounds - 1} × {duration(next_)}"
             yield Bound(
                 stage.short,
-                before + rounds * time + after,
-                f"{tasks} {stage.short} in {total} slots: {duration(before)} before, {rounds} × {duration(time)},"
+                before + time + (rounds - 1) * next_ + after,
+                f"{tasks} {stage.short} in {total} slots: {duration(before)} before, {spent},"
                 f" {duration(after)} after",
             )
     for batch in farm.batches:
@@ -71,7 +76,7 @@ def _own_speeds(farm: FarmSpec) -> Iterable[Bound]:
         if not tasks or any(group.slots(stage) is None for group in takers):
             continue
         before, after = _around(farm, stage)
-        lanes = [(_lanes(group, stage), _alone(farm, group, stage)) for group in takers]
+        lanes = [(_lanes(group, stage), _next(farm, group, stage)) for group in takers]
         rate = sum(n / each for n, each in lanes if each)
         time = tasks / rate if rate else 0.0
         yield Bound(
@@ -201,6 +206,13 @@ def _alone(farm: FarmSpec, group: Group, stage: TaskType) -> float:
         size = space(FileType(P1_OUTPUT), farm.sector_size, PathType.STORAGE)
         return 0.0 if local or not group.storage else size / _rate(farm, group)
     return group.durations[stage] * (1 - farm.jitter) + _fetch(farm, group, stage)
+
+
+def _next(farm: FarmSpec, group: Group, stage: TaskType) -> float:
+    """Seconds in which a slot that has had its first task does one more: files may have been fetched ahead."""
+    if stage is P2 and group.caps.prefetches:
+        return min(group.durations[stage] * (1 - farm.jitter), _alone(farm, group, stage))
+    return _alone(farm, group, stage)
 
 
 def _fetch(farm: FarmSpec, group: Group, stage: TaskType) -> float:

@@ -108,8 +108,9 @@ def test_the_next_p2_s_files_are_fetched_while_the_gpu_is_busy() -> None:
     assert bound.reasons["prefetched"] is True
 
 
-def test_off_by_default_and_on_a_worker_bound_to_its_own_p1() -> None:
-    for limits in (caps(), ahead(most=0), ahead(most=3, bound=True)):
+def test_one_by_default_and_none_on_a_worker_bound_to_its_own_p1() -> None:
+    assert (Caps().prefetches, ahead(bound=True).prefetches) == (1, 0)
+    for limits in (ahead(most=0), ahead(most=3, bound=True)):
         s = Farm()
         s.worker("w", {P1, P2}, limits)
         s.files(0, P1_OUT, "w", "w")
@@ -158,7 +159,7 @@ def test_one_that_lies_on_the_worker_needs_nothing_and_is_the_next_one() -> None
 def test_one_that_lies_on_a_worker_which_is_free_before_is_left_to_that() -> None:
     s = Farm()
     s.worker("far", {P2}, ahead())
-    s.worker("near", {P2}, caps())
+    s.worker("near", {P2}, ahead(most=0))
     for n, name in ((0, "near"), (1, "far")):
         s.files(n, P1_OUT, name, name)
         s.queue(task(n, P2))
@@ -326,7 +327,7 @@ def test_there_must_be_room_for_it() -> None:
 )
 def test_whatever_ends_it_returns_hold_and_room(event: Event) -> None:
     s = Farm()
-    s.worker("v", {P2}, caps())
+    s.worker("v", {P2}, ahead(most=0))
     s.files(8, P1_OUT, "v", "v")
     s.queue(task(8, P2))
     s.running(task(8, P2))
