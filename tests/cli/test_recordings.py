@@ -223,7 +223,7 @@ def test_a_command_prints_what_lotus_printed(capture: Capture, replayed: Callabl
 
 
 #: Failures that were provoked by something that no recording has, or that do not fail here, each with the reason.
-UNNAMED = "the farm's refusal was not recorded; tests of the miner hold its words"
+UNNAMED = "the words are the miner's, and its refusal was not recorded"
 HOST, CHAIN = (
     "it failed over a file or an address of its host",
     "not served here: it needs a chain or a market",

@@ -71,7 +71,7 @@ def test_a_mistake_on_the_command_line_ends_the_watch(
 ) -> None:
     done = miner("sectors", "list", "--watch", "abc")
     assert (done.error.split(";")[0], done.code) == ("No help topic for 'abc'", 3)
-    assert miner("sectors", "status", "x", "--watch").error.startswith("could not parse sector number")
+    assert miner("sectors", "status", "x", "--watch").error.startswith("strconv.ParseUint")
     assert not three_looks
 
 

@@ -86,7 +86,7 @@ def _left_out() -> Iterator[str]:
 
 
 def _commands() -> Iterator[str]:
-    from tests.cli.test_recordings import LEFT_OUT, paired
+    from tests.cli.test_recordings import LEFT_OUT, OTHERWISE, failures, paired
 
     every = json.loads((folder() / "cli" / "manifest.json").read_text())
     held = {
@@ -108,6 +108,13 @@ def _commands() -> Iterator[str]:
         yield f"| {name} | {len(of)} | {count} |"
     yield "\n| output not held | why |\n|---|---|"
     for name, why in LEFT_OUT.items():
+        yield f"| `{name}` | {why} |"
+    yield (
+        f"\nOf the failures recorded there, {len(failures())} end with Lotus's exit code and begin with its words; "
+        "what to do follows them. The others:\n"
+    )
+    yield "| failure | why |\n|---|---|"
+    for name, why in OTHERWISE.items():
         yield f"| `{name}` | {why} |"
 
 
