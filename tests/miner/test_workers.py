@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from miner.dispatch_stage import FakeWorker, Stage, stage
 
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.tasks import TaskType
+from lotus_sched_cli.lotus.extras import CapExtras
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.said import Said
 from lotus_sched_cli.lotus.types import NIL_UUID, Resources, WorkerInfo, WorkerResources
@@ -114,7 +116,11 @@ def test_caps_are_the_worker_s_own_where_it_states_them() -> None:
     own = WorkerResources(
         PreCommit1Max=13, PreCommit1HoldMax=0, PreCommit2Max=5, Commit2Max=2, ForceP2FromLocalP1=True
     )
-    assert caps_of(WorkerInfo(Resources=own), 8, Defaults()) == (Caps(13, 0, 5, 2, True), "worker")
+    stated = Caps(13, 0, 5, 2, True, precommit2_prefetch=0)
+    assert caps_of(WorkerInfo(Resources=own), 8, Defaults()) == (stated, "worker")
+    own = msgspec.structs.replace(own, CapExtras=CapExtras(PreCommit2Prefetch=2))
+    found, _ = caps_of(WorkerInfo(Resources=own), 8, Defaults())
+    assert (found.precommit2_prefetch, found.prefetches) == (2, 0), "it is bound to its own P1"
 
 
 def test_caps_of_a_stock_worker_come_from_its_table_or_the_config() -> None:
@@ -123,8 +129,10 @@ def test_caps_of_a_stock_worker_come_from_its_table_or_the_config() -> None:
         "seal/v0/addpiece": {"8": Resources(MaxConcurrent=3)},
     }
     stock = WorkerInfo(Resources=WorkerResources(Resources=table))
-    assert caps_of(stock, 8, Defaults(6, 20)) == (Caps(4, 20, 1, 1, False), "MaxConcurrent")
-    assert caps_of(WorkerInfo(), 8, Defaults(6, 20)) == (Caps(6, 20, 1, 1, False), "config")
+    of_table = Caps(4, 20, 1, 1, False, precommit2_prefetch=0)
+    assert caps_of(stock, 8, Defaults(6, 20)) == (of_table, "MaxConcurrent")
+    of_config = Caps(6, 20, 1, 1, False, precommit2_prefetch=0)
+    assert caps_of(WorkerInfo(), 8, Defaults(6, 20)) == (of_config, "config")
     assert limits_of(stock) == {(TaskType.ADD_PIECE, 8): 3}
 
 
