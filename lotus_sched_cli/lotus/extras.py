@@ -227,13 +227,11 @@ class JobSched(Struct, frozen=True):
     """How our scheduler sees a job (``WorkerJob.Sched``): its task, the worker's lasting id, times RFC 3339.
 
     ``WorkerNumber`` and ``Number``, the worker's and the worker's count of jobs, are what the tables of 2020 show.
-    ``Usage`` where the sealer runs programs. ``Prefetch``: no job of the worker yet, files are fetched ahead. ``Host`` is
-    the worker's, which Lotus tells only for jobs of no live worker.
+    ``Usage`` where the sealer runs programs. ``Prefetch``: no job of the worker yet, files are fetched ahead.
     """
 
     TaskID: str = ""
     WorkerID: str = ""
-    Host: str = ""
     MainTask: str = ""
     Queued: str = ""
     Bound: str = ""

@@ -282,11 +282,11 @@ def _at_rest(sector: dict[str, Any]) -> object:
 
 
 def _jobs(jobs: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """What goes together in Lotus's jobs (lotus-wire.md §8): state, CallID, session, and the host where there is no session."""
+    """What goes together in Lotus's jobs (lotus-wire.md §8): state, CallID, session, and the host: Lotus names it where there is no session, we always do."""
     for session, job in ((session, job) for session, of in jobs.items() for job in of or ()):
         wait, call = job["RunWait"], job["ID"]["ID"]
         called, alone = wait <= 0, wait < 0
-        if (call != NIL) != called or (session == NIL) != alone or ("Hostname" in job) != alone:
+        if (call != NIL) != called or (session == NIL) != alone or not job.get("Hostname"):
             yield f"at RunWait {wait}: call {call}, session {session}, host {job.get('Hostname')!r}"
 
 

@@ -84,7 +84,6 @@ def abort(
         bool, flag("--force", help="forget the job although nobody answers for it (a ghost)")
     ] = False,
 ) -> None:
-    from lotus_sched_cli.cli.views.jobs import host_of
     from lotus_sched_cli.cli.views.text import Lines
     from lotus_sched_cli.cli.views.wire import short
 
@@ -93,7 +92,7 @@ def abort(
         remove_request(api, call_id)
         return
     session, job = find_job(api, call_id)
-    host = host_of(job)
+    host = job.get("Hostname") or ""
     call, sector = job["ID"]["ID"], job["Sector"]
     name = f"{sector['Miner']}-{sector['Number']}-{call}"
     show(

@@ -80,7 +80,7 @@ def job_row(session: str, entry: Mapping[str, Any], hostnames: Mapping[str, str]
         id=entry["ID"]["ID"],
         sector=entry["Sector"]["Number"],
         worker=session,
-        hostname=hostnames.get(session) or host_of(entry),
+        hostname=hostnames.get(session) or entry.get("Hostname") or "",
         task=short(entry["Task"]),
         state=(entry.get("Sched") or {}).get("Prefetch") or state_of(wait),
         start=start,
@@ -120,13 +120,7 @@ def queued_row(entry: Mapping[str, Any], now: float) -> Job:
 
 def need_hostnames(jobs: Mapping[str, Sequence[Mapping[str, Any]] | None]) -> bool:
     """Whether ``WorkerStats`` must be asked too (a stock miner names the host only in rows without a worker)."""
-    return any(not host_of(entry) for entries in jobs.values() for entry in entries or ())
-
-
-def host_of(entry: Mapping[str, Any]) -> str:
-    """The host that a job itself names; ours names it always, in its own part."""
-    host: str = entry.get("Hostname") or (entry.get("Sched") or {}).get("Host") or ""
-    return host
+    return any(not entry.get("Hostname") for entries in jobs.values() for entry in entries or ())
 
 
 def hostnames_of(stats: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

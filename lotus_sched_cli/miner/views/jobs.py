@@ -20,7 +20,10 @@ ASSIGNED, PREPARED, RUNNING, RET_WAIT, RET_DONE = 2, 1, 0, -1, -3
 
 
 def worker_jobs(miner: Miner) -> dict[str, list[WorkerJob]]:
-    """One row per call that is out, or waits on a worker, under its session; zeros for those of no live worker."""
+    """One row per call that is out, or waits on a worker, under its session; zeros for those of no live worker.
+
+    Every row names its host, where Lotus does so only for those of no live worker: commands need no second call.
+    """
     out: dict[str, list[WorkerJob]] = defaultdict(list)
     for flight in miner.dispatch.desk.flights.values():
         if not flight.on_worker and not flight.ahead and flight.row.phase is not Phase.RETURNED:
@@ -61,10 +64,10 @@ def _assigned(task: QueuedTask, host: str) -> WorkerJob:
         Task=spec.type.value,
         RunWait=ASSIGNED + task.window - 1,
         Start=units.go_time(task.queued_at),
+        Hostname=host or UNSET,
         Sched=JobSched(
             TaskID=spec.id,
             WorkerID=task.worker_id or "",
-            Host=host,
             MainTask=spec.type.value,
             Queued=units.go_time(task.queued_at),
         ),
@@ -87,11 +90,10 @@ def _job(miner: Miner, flight: Flight, wait: int) -> WorkerJob:
         Task=task.value,
         RunWait=wait,
         Start=units.go_time(begun or row.bound_at or row.queued_at),
-        Hostname=host if host and wait < 0 else UNSET,
+        Hostname=host or UNSET,
         Sched=JobSched(
             TaskID=row.id,
             WorkerID=row.worker_id or "",
-            Host=host,
             MainTask=row.type.value,
             Queued=units.go_time(row.queued_at),
             Bound=units.go_time(row.bound_at) if row.bound_at else "",
