@@ -84,10 +84,15 @@ class Labour:
             return
         then = self._prepared if decision.waits else self._run
         if decision.fetch:
-            self._accepted.append(TaskPreparing(task.spec.id))
+            self._arrived(task).append(TaskPreparing(task.spec.id))
             self._fetch(job, int(decision.fetch), lambda: then(job))
         else:
             then(job)
+
+    def _arrived(self, task: Waiting) -> list[Event]:
+        """Where news goes that a call has arrived: to who fetches ahead while PC2 run, that is news."""
+        news = task.spec.type is P2 and self._farm.prefetches
+        return self._inbox if news else self._accepted
 
     def start(self, host: Host, task_id: str) -> None:
         """The turn of a prepared task has come."""
@@ -108,7 +113,7 @@ class Labour:
             self._inbox.append(PrefetchFailed(task.spec.id, "no space"))
             return
         hold(host, task.sector.number, "ahead")
-        self._accepted.append(TaskPreparing(task.spec.id))
+        self._arrived(task).append(TaskPreparing(task.spec.id))
         self._fetch(job, int(decision.fetch), lambda: self._came_ahead(job))
 
     def _came_ahead(self, job: Job) -> None:
@@ -203,7 +208,7 @@ class Labour:
         """Its files are there: the task itself."""
         stage, host = job.task.spec.type, job.host
         job.ran = self._clock.moved = self._clock.now
-        self._accepted.append(TaskRunning(job.task.spec.id))
+        self._arrived(job.task).append(TaskRunning(job.task.spec.id))
         work = job.work / 2 if job.fails else job.work
         if stage is GET:
             self._fetch(job, P1_OUTPUT, lambda: self._end(job, Outcome.SUCCESS))

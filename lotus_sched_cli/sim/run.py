@@ -92,7 +92,7 @@ class Simulation:
             farm,
             self._clock,
             self._inbox,
-            self._later if policy == "balanced" and not (farm.switches or farm.prefetches) else self._inbox,
+            self._later if policy == "balanced" and not farm.switches else self._inbox,
             self._touched,
             self._shelves,
             self.trace,
@@ -126,8 +126,8 @@ class Simulation:
     def _decide(self) -> None:
         """Let the scheduler decide about what has happened, until nothing follows from it at this moment.
 
-        That a worker has accepted a call makes no difference to what the balanced policy decides now, unless workers prefetch
-        while what they carry runs: such news wait for the next batch.
+        That a worker has accepted a call makes no difference to what the balanced policy decides now, but for a PC2 where
+        workers prefetch: other such news wait for the next batch.
         """
         now = self._clock.now
         due = now in self._wakes
