@@ -377,7 +377,7 @@ class Farm(Files):
                 steps = max(0, memory.again - 2) if outcome is Outcome.AGAIN else memory.again - 1
                 task.not_before = now + self.delay(steps)
         if outcome is Outcome.NO_SPACE:
-            memory.no_space_on.add(worker.id)
+            memory.no_space_on |= {worker.id}
         memory.attempts += 1
         self._wait(task, now)
 

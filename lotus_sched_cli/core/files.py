@@ -113,7 +113,7 @@ class Files(ABC):
     def disown_paths(self, worker: Worker) -> None:
         """A worker is forgotten."""
         for sector_id in worker.hold_refs:
-            self.sectors[sector_id].held_by.discard(worker.id)
+            _unhold(self.sectors[sector_id], worker.id)
 
     def _reshape_owners(self, owners: frozenset[str]) -> None:
         for worker_id in sorted(owners):
@@ -222,7 +222,7 @@ class Files(ABC):
         worker.hold_refs[sector_id] = refs + 1
         if not refs:
             sector = self.sectors[sector_id]
-            sector.held_by.add(worker.id)
+            sector.held_by += (worker.id,)
             worker.hold += sector.held
 
     def hold_remove(self, worker: Worker, sector_id: SectorId) -> None:
@@ -232,7 +232,7 @@ class Files(ABC):
         elif refs == 0:
             del worker.hold_refs[sector_id]
             sector = self.sectors[sector_id]
-            sector.held_by.discard(worker.id)
+            _unhold(sector, worker.id)
             worker.hold -= sector.held
 
     def sector_held(self, sector_id: SectorId, held: bool) -> None:
@@ -406,3 +406,7 @@ def holders_of(path: Path, placement: Placement) -> frozenset[str]:
                 return owners
             holders |= {by}
     return holders
+
+
+def _unhold(sector: Sector, worker_id: str) -> None:
+    sector.held_by = tuple(one for one in sector.held_by if one != worker_id)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from .decisions import Laid
 from .events import PathSpec, TaskSpec, WorkerSpec
 from .needs import NO_FILES, Needs
 from .tasks import Kind, SectorId, TaskType
 
+#: Shared by all tasks that have none; never written to.
+NO_REASONS: Final[Mapping[str, Any]] = MappingProxyType({})
 QueueKey = tuple[int, int, float, int, int]
 
 
@@ -93,7 +96,7 @@ class Sector:
     id: SectorId
     files: dict[str, Placement] = field(default_factory=dict)
     held: bool = True
-    held_by: set[str] = field(default_factory=set)
+    held_by: tuple[str, ...] = ()
     last_worker: str | None = None
     piece: Piece | None = None
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -115,7 +118,7 @@ class Memory:
     attempts: int = 0
     again: int = 0
     failed_on: str | None = None
-    no_space_on: set[str] = field(default_factory=set)
+    no_space_on: frozenset[str] = frozenset()
     last_error: str = ""
 
 
@@ -172,7 +175,7 @@ class Task:
     specials: tuple[Worker, ...] = ()
     tried: int = 0
     stamp: int = 0
-    reasons: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Mapping[str, Any] = field(default_factory=lambda: NO_REASONS)
 
 
 @dataclass(slots=True, eq=False)
