@@ -97,7 +97,9 @@ def sched_lines(doc: Doc, w: Worker, s: Sched) -> None:
     hold = f"{s.held}/{c.precommit1_hold_max}" if c.precommit1_hold_max else str(s.held)
     failed = f" ({s.held_failed} failed for good)" if s.held_failed else ""
     ahead = f" | Prefetching: {s.prefetching} PC2" if s.prefetching else ""
-    doc.add(f"\tRunning: {counts(s.running)} | Preparing: {counts(s.preparing)}{ahead} | Held: {hold}{failed}")
+    doc.add(
+        f"\tRunning: {counts(s.running)} | Preparing: {counts(s.preparing)}{ahead} | Held: {hold}{failed}"
+    )
     if w.overcommitted:
         doc.add(" | ").add(f"Over-committed: {', '.join(w.overcommitted)}", "yellow")
     if not w.enabled and s.last_seen is not None:
