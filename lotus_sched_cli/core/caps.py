@@ -26,7 +26,7 @@ class Caps:
     force_c2_from_local_p2: bool = False
     allow_p2_c2_parallel: bool = True
     precommit1_interval: float = 0.0
-    precommit2_prefetch: int = 1
+    precommit2_prefetch: int = 0
     task_max: tuple[tuple[TaskType, int], ...] = ()
 
     @property

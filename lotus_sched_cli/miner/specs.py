@@ -55,7 +55,6 @@ def caps_of(info: WorkerInfo, proof: int, defaults: Defaults) -> tuple[Caps, str
         precommit1_hold_max=defaults.precommit1_hold_max,
         precommit2_max=stated[Kind.P2] or 1,
         commit2_max=stated[Kind.C2] or 1,
-        precommit2_prefetch=0,
     )
     return caps, "MaxConcurrent" if any(stated.values()) else "config"
 

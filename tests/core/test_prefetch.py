@@ -108,8 +108,8 @@ def test_the_next_p2_s_files_are_fetched_while_the_gpu_is_busy() -> None:
     assert bound.reasons["prefetched"] is True
 
 
-def test_one_by_default_and_none_on_a_worker_bound_to_its_own_p1() -> None:
-    assert (Caps().prefetches, ahead(bound=True).prefetches) == (1, 0)
+def test_off_by_default_and_on_a_worker_bound_to_its_own_p1() -> None:
+    assert (Caps().prefetches, ahead(bound=True).prefetches) == (0, 0)
     for limits in (ahead(most=0), ahead(most=3, bound=True)):
         s = Farm()
         s.worker("w", {P1, P2}, limits)

@@ -84,8 +84,8 @@ async def test_the_files_are_copied_and_the_pc2_starts_with_them(life: Life) -> 
     await s.returned(w.calls[0][2], P2, {})
     await s.until(lambda: s.phase(second) == "running")
     assert w.methods == ["SealPreCommit2", "Fetch", "SealPreCommit2"], "nothing was fetched again"
-    await s.until(lambda: set(where(s, 2)) == {"path-0-of-w"})
-    assert {path for _, _, path in s.removed} == {"path-0-of-p1"}, "now the source has gone"
+    await s.until(lambda: {path for _, _, path in s.removed} == {"path-0-of-p1"})  # now the source has gone
+    assert set(where(s, 2)) == {"path-0-of-w"}
     found = s.index.on(SectorId(1000, 2))
     assert all(f.primary == OUTPUT for f in found if f.path_id == "path-0-of-w"), "the copy counts"
 

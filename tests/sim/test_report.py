@@ -102,7 +102,6 @@ def test_time_by_stage_tells_waiting_fetching_and_running_apart() -> None:
         name = "p2"
         tasks = ["PC2"]
         network = "1GiB"
-        caps = { precommit2prefetch = 0 }
         durations = { PC2 = "10m" }
         """,
         "stages.toml",

@@ -60,7 +60,6 @@ def test_the_resource_table_is_lotuss_to_the_number(wire: Path) -> None:
     ours = msgspec.to_builtins(Profile(name="w", id="x", tasks=TASKS, caps=caps).info())
     assert ours["Resources"]["Resources"] == told["Resources"]["Resources"]
     extra = {"PreCommit1Max", "PreCommit1HoldMax", "PreCommit2Max", "Commit2Max", "ForceP2FromLocalP1"}
-    extra |= {"CapExtras"}  # one PC2 ahead, unless told otherwise
     assert set(ours["Resources"]) - set(told["Resources"]) == extra
     assert set(ours) - set(told) == {"WorkerID"}
 
