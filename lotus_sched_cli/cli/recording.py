@@ -10,6 +10,7 @@ from typing import Any, Final
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.proofs import seal_proof
 from lotus_sched_cli.core.tasks import BY_SHORT, TaskType
+from lotus_sched_cli.lotus.units import SECOND
 from lotus_sched_cli.sim.farm import ALWAYS, CHOSEN, DURATIONS, GET, STAGES, Batch, FarmSpec, Group
 
 from .errors import CliError
@@ -82,6 +83,7 @@ def _likeness(worker: dict[str, Any]) -> tuple[Any, ...]:
         tuple(worker["Tasks"]),
         tuple(worker[key] for key in same),
         tuple(sorted(worker["Limits"].items())),
+        tuple(sorted(worker.get("Extras", {}).items())),
         round(worker["Memory"] / (16 << 30)),
         *(f"{worker[key]:.1e}" for key in ("Disk", "Storage", "Both")),
     )
@@ -97,13 +99,7 @@ def _group(record: dict[str, Any], workers: list[dict[str, Any]], taken: set[str
         name=_unused("-".join(t.short.lower() for t in CHOSEN if t in tasks) or "storage", taken),
         count=len(workers),
         tasks=tasks | ALWAYS,
-        caps=Caps(
-            first["PreCommit1Max"],
-            first["PreCommit1HoldMax"],
-            first["PreCommit2Max"],
-            first["Commit2Max"],
-            first["ForceP2FromLocalP1"],
-        ),
+        caps=_caps(first),
         limits={BY_SHORT[s]: n for s, n in first["Limits"].items() if BY_SHORT.get(s) in _TASKS},
         cpus=max(1, first["CPUs"]),
         gpus=first["GPUs"],
@@ -116,6 +112,22 @@ def _group(record: dict[str, Any], workers: list[dict[str, Any]], taken: set[str
         failures=_failures(workers),
     )
     return group, [names + ("" if len(workers) <= 8 else f" and {len(workers) - 8} more"), *said]
+
+
+def _caps(worker: dict[str, Any]) -> Caps:
+    extras = worker.get("Extras", {})
+    return Caps(
+        worker["PreCommit1Max"],
+        worker["PreCommit1HoldMax"],
+        worker["PreCommit2Max"],
+        worker["Commit2Max"],
+        worker["ForceP2FromLocalP1"],
+        extras.get("ForceP1FromLocalAP", False),
+        extras.get("ForceC2FromLocalP2", False),
+        not extras.get("ForbidP2C2Parallel", False),
+        extras.get("PreCommit1Interval", 0) / SECOND,
+        extras.get("PreCommit2Prefetch", 0),
+    )
 
 
 def _durations(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from .extras import CapExtras
+
 
 class RecordedTask(Struct, frozen=True):
     """A task type on one worker: median seconds of those that succeeded last, and how many ended so or so in all."""
@@ -33,6 +35,7 @@ class RecordedWorker(Struct, frozen=True):
     PreCommit2Max: int = 0
     Commit2Max: int = 0
     ForceP2FromLocalP1: bool = False
+    Extras: CapExtras = CapExtras()
     Limits: dict[str, int] = field(default_factory=dict)
     Rate: float = 0.0
     Measured: dict[str, RecordedTask] = field(default_factory=dict)

@@ -116,14 +116,19 @@ class Profile:
             self._load[card] -= 1
 
 
-def _caps(caps: Caps) -> dict[str, Any]:
-    extras = CapExtras(
+def extras_of(caps: Caps) -> CapExtras:
+    """The operator's extras among them, as they go over the wire."""
+    return CapExtras(
         caps.force_p1_from_local_ap,
         caps.force_c2_from_local_p2,
         not caps.allow_p2_c2_parallel,
         round(caps.precommit1_interval * SECOND),
         caps.precommit2_prefetch,
     )
+
+
+def _caps(caps: Caps) -> dict[str, Any]:
+    extras = extras_of(caps)
     more = {} if extras == CapExtras() else {"CapExtras": extras}
     return {
         **more,

@@ -11,6 +11,7 @@ from lotus_sched_cli.cli.commands import sim as command
 from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.main import execute, sched_program
 from lotus_sched_cli.cli.recording import farm_of
+from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.sim import farmfile
 from lotus_sched_cli.sim.farmtext import text_of
 
@@ -187,6 +188,21 @@ def test_workers_that_are_alike_become_a_group_with_the_median_of_what_was_measu
     assert group.failures[farmfile.BY_SHORT["PC1"]] == 0.1
     assert any("not measured yet: AP" in line for line in remarks[group.name])
     assert again.batches[0].count == 2 * 21
+
+
+def test_the_extras_among_the_caps_are_recorded_and_part_groups() -> None:
+    tasks = ["AP", "PC1", "PC2", "C2", "C1", "FIN", "GET", "FUS"]
+    extras = {"ForbidP2C2Parallel": True, "PreCommit1Interval": 600_000_000_000, "PreCommit2Prefetch": 1}
+    store = worker("miner", ["FIN", "GET"], Disk=0, Storage=100 << 40)
+    farm, remarks = farm_of(record(worker("a", tasks, Extras=extras), worker("b", tasks), store), "mine")
+    caps = farm.groups[0].caps
+    assert (caps.allow_p2_c2_parallel, caps.precommit1_interval, caps.precommit2_prefetch) == (
+        False,
+        600.0,
+        1,
+    )
+    assert farm.groups[1].caps == Caps()
+    assert farmfile.loads(text_of(farm, remarks), "mine.toml") == farm
 
 
 def test_room_to_store_is_written_where_it_is_and_nowhere_else() -> None:

@@ -9,6 +9,7 @@ from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.measured import Kind
 from lotus_sched_cli.miner.specs import limits_of
 from lotus_sched_cli.miner.workers import Worker
+from lotus_sched_cli.worker.profile import extras_of
 
 
 def farm_record(miner: Miner) -> FarmRecord:
@@ -48,6 +49,7 @@ def _worker(miner: Miner, worker: Worker) -> RecordedWorker:
         PreCommit2Max=caps.precommit2_max,
         Commit2Max=caps.commit2_max,
         ForceP2FromLocalP1=caps.force_p2_from_local_p1,
+        Extras=extras_of(caps),
         Limits={task.short: most for (task, proof), most in limits.items() if proof == miner.facts.proof},
         Rate=median(record.rates) if record is not None and record.rates else 0.0,
         Measured={} if record is None else {t.short: _task(kind) for t, kind in record.kinds.items()},
