@@ -83,9 +83,14 @@ def restored(farm: Farm, task_id: str, worker_id: str, since: float, is_done: bo
     if task is None or not task.waiting or task.promise is not None:
         return
     sweep(farm)
-    laid = None if worker is None or task.missing else space.lay(task, worker, now)
-    if worker is None or laid is None or (why := _off(task, worker)):
-        why = "there is no room for it any more" if worker is not None and laid is None else "it is gone"
+    laid = None
+    if worker is None:
+        why = "the worker is gone"
+    elif farm.settings.policy != "balanced":
+        why = "the policy fetches nothing ahead"
+    elif not (why := _off(task, worker)) and (laid := space.lay(task, worker, now)) is None:
+        why = "there is no room for it any more"
+    if worker is None or laid is None:
         farm.decisions.append(PrefetchOver(task.spec, worker_id, why))
         return
     promise = make(farm, task, worker, laid, since)

@@ -399,6 +399,31 @@ def test_after_the_miner_s_restart_the_promise_is_taken_up_again() -> None:
     assert s.of(PrefetchOver) == [(1, "nobody")]
 
 
+def test_a_restart_with_the_windowed_policy_takes_no_promise_up() -> None:
+    s = Farm(settings=windowed())
+    s.worker("w", {P2}, ahead())
+    s.stored(1)
+    s.tell(TaskQueued(task(1, P2)), PrefetchRestored("PC2-1", "w", s.now - 50, False))
+    (over,) = (d for d in s.decisions if isinstance(d, PrefetchOver))
+    assert (over.task.id, over.worker_id, over.why) == ("PC2-1", "w", "the policy fetches nothing ahead")
+    assert s.promised("w") == [] and s.hold("w") == 0 and s.reserved("w") == 0
+
+
+def test_a_promise_that_a_restart_cannot_take_up_says_what_stands_against_it() -> None:
+    s = Farm()
+    s.worker("w", {P2}, ahead(), room=10 * GIB)
+    s.worker("drained", {P2}, ahead())
+    s.tell(WorkerDrain("drained", True))
+    s.stored(1, 2)
+    s.tell(
+        TaskQueued(task(1, P2)),
+        PrefetchRestored("PC2-1", "w", s.now - 50, False),
+        PrefetchRestored("PC2-1", "drained", s.now - 50, False),
+    )
+    said = {d.worker_id: d.why for d in s.decisions if isinstance(d, PrefetchOver)}
+    assert said == {"w": "there is no room for it any more", "drained": "the worker is being drained"}
+
+
 def test_another_session_of_the_worker_keeps_what_was_promised() -> None:
     s = busy("w")
     spec = next(spec for spec in s.scheduler.workers() if spec.id == "w")
