@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from miner.dispatch_stage import FakeWorker, Stage, stage
 
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.types import CallError, CallID
+from lotus_sched_cli.miner.dispatch.wire import ABORTED
 from lotus_sched_cli.miner.records import Phase, TaskRow
 
 P1, P2 = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2
@@ -177,6 +181,74 @@ async def test_an_aborted_prefetch_ends_on_the_worker_and_the_pc2_waits_on(life:
     await s.dispatch.abort(w.last)
     await s.until(lambda: promised(s) == [])
     assert w.aborted[0] == w.last.ID and s.phase(second) == "queued"
+
+
+async def test_an_abort_that_is_answered_late_leaves_the_pc2_where_it_has_gone(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    fetch, call, answered = w.last, w.call, asyncio.Event()
+
+    async def late(method: str, *params: Any, **more: Any) -> Any:
+        done = await call(method, *params, **more)
+        if method == "AbortCall":
+            await answered.wait()
+        return done
+
+    monkeypatch.setattr(w, "call", late)
+    abort = asyncio.create_task(s.dispatch.abort(fetch))
+    await s.until(lambda: w.aborted == [fetch.ID])
+    await s.dispatch.returned("ReturnFetch", fetch, None, CallError(0, ABORTED))
+    await s.until(lambda: promised(s) == [])
+    other = await s.worker("other", P2)
+    await s.until(lambda: other.methods == ["Fetch"])
+    answered.set()
+    await abort
+    assert s.phase(second) in ("bound", "preparing") and s.pipeline.done == []
+
+
+async def test_a_return_that_is_still_written_is_not_that_of_the_next_worker_s_fetch(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    await s.declare(w, 2, FileType.SEALED)
+    slow, written = s.store.writes(), asyncio.Event()
+    commit = slow.commit
+
+    async def late() -> None:
+        await commit()
+        await written.wait()
+
+    monkeypatch.setattr(slow, "commit", late)
+    monkeypatch.setattr(s.store, "writes", lambda: slow)
+    returning = asyncio.create_task(s.dispatch.returned("ReturnFetch", w.last, None, None))
+    await asyncio.sleep(0)  # it has its transaction now
+    monkeypatch.undo()
+    other = await s.worker("other", P2)
+    await s.until(lambda: other.methods == ["Fetch"])
+    written.set()
+    await returning
+    flight = s.dispatch.desk.flights[second.id]
+    assert (flight.row.worker_id, flight.row.fetched_at) == ("id-of-other", None)
+    await s.declare(other, 2, OUTPUT)
+    await s.dispatch.returned("ReturnFetch", other.last, None, None)
+    await s.until(lambda: s.phase(second) == "running")
+
+
+async def test_bound_to_a_worker_that_was_restarted_meanwhile_it_is_fetched_again(life: Life) -> None:
+    s = await life()
+    desk = s.dispatch.desk
+    desk.patience = replace(desk.patience, restart_grace=0.2)
+    _, w, first, second = await busy(s)
+    w.restart()
+    w.held.clear()
+    await s.connect(w)
+    await s.returned(w.calls[0][2], P2, {})
+    await s.until(lambda: s.phase(first) == "gone" and s.phase(second) == "bound")
+    await s.until(lambda: w.methods == ["SealPreCommit2", "Fetch", "Fetch"])
+    assert w.calls[2][1][3] == "move", "lost, queued and bound again, as any other"
 
 
 async def test_a_sector_that_is_not_wanted_any_more_takes_its_prefetch_with_it(life: Life) -> None:

@@ -48,7 +48,7 @@ class Ends:
         flight = self._flight_of(call)
         if flight is None:
             return
-        worker = self._desk.worker_of(flight)
+        worker, attempt = self._desk.worker_of(flight), flight.attempt
         if worker is not None and not worker.stock:
             try:
                 await self._kill(worker, flight, call.ID)
@@ -58,6 +58,8 @@ class Ends:
                     f"worker {worker.label} does not end call {call}: {e}; if it is gone for good, "
                     f"sealing abort --force gives the call up",
                 ) from e
+        if flight.attempt != attempt:
+            return  # its Return has come meanwhile, and the task may be on another worker by now
         if flight.ahead:
             # Only the fetch was aborted; the task waits on.
             await self._aheads.failed(flight, ABORTED)

@@ -51,7 +51,7 @@ class Flight:
     #: Refused connections in a row.
     refused: int = 0
     restored: bool = False
-    #: The worker to which its files are fetched ahead while it waits, or were before it was bound there.
+    #: The worker to which its files are fetched ahead, or were, while it waits; empty once it is bound.
     ahead: str = ""
     #: The pipeline no longer wants it: it ends without a word to the pipeline.
     cancelling: bool = False

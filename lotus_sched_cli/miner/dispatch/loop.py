@@ -277,10 +277,12 @@ class Dispatch:
             self._aheads.end(flight)
         # What was fetched ahead, or is being fetched, counts as the prepare step.
         fetch = flight.row.fetch if flight.ahead else decision.fetch | self._to_move(decision)
+        coming = flight.ahead and flight.row.fetched_at is None
         flight.set(
             phase=Phase.BOUND,
             worker_id=worker.id,
-            session=worker.session,
+            # What is still coming was asked of that process; if it is another by now, the fetch is lost.
+            session=flight.row.session if coming else worker.session,
             bound_at=self._clock(),
             fetch=fetch,
         )

@@ -44,6 +44,7 @@ class Returns:
             await self._desk.settle(flight, body, error)
 
     async def _fetched(self, flight: Flight, error: CallError | None) -> None:
+        attempt = flight.attempt
         if error is None and flight.row.fetched_at is None:
             at = self._desk.clock()
             writes = self._desk.store.writes()
@@ -52,6 +53,8 @@ class Returns:
                 await writes.commit()
             except Exception as e:
                 raise RpcError(1, f"not stored: {e}") from e
+            if flight.attempt != attempt:
+                return  # while it was written the task went to another worker, whose own fetch this is not
             flight.set(fetched_at=at)
         waiter = flight.fetched
         if waiter is not None and not waiter.done():
