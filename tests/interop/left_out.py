@@ -21,9 +21,10 @@ REFUSED: dict[str, str] = {
     "SectorPreCommitFlush": "our miner sends each sector's message at once and has no batch to flush",
     "SectorSetSealDelay": "our miner has no deals to wait for and refuses it",
 }
+_VANILLA = "needs the vanilla proofs of a real sector"
 #: Path → why our miner answers otherwise below it.
 _PATHS = {
-    "/remote/vanilla/": "needs proofs of a chain; our miner serves none",
+    "/remote/vanilla/": _VANILLA,
     "/debug/": "Go's own insight into Go",
 }
 
@@ -81,7 +82,7 @@ def _worker(e: Exchange) -> str | None:
     if e.method in UNSEALED:
         return "no sealer of ours does it; our worker does not offer it and refuses it"
     if e.path.startswith("/remote/vanilla/"):
-        return "needs the vanilla proofs of a real sector"
+        return _VANILLA
     if e.status == 401 and e.sender == "miner":
         return "the recorded worker could not ask its miner, who was away, about the token"
     return None
