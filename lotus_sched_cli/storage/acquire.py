@@ -211,8 +211,9 @@ class _Acquisition:
     async def _download(self, url: str, type: FileType, path: LocalPath) -> None:
         store, sector = self._store, self._sector
         temp = path.fetching(type, sector)
-        # Synced only when the source goes: a copy that a power cut eats can be fetched again.
-        transfer = Download(url, temp, store.headers, durable=self._mode is AcquireMode.MOVE)
+        # Synced where the miner asks for it: the source goes then, or, of what is copied ahead, once the miner counts on the
+        # copy. What a job fetches for itself can be fetched again if a power cut eats it.
+        transfer = Download(url, temp, store.headers, durable=self._mode is not None)
         async with store.fetch_slots:
             await path.disk.run(clear, temp)
             log.info(f"Fetch {url} -> {temp}", place="paths/fetch.go:18")

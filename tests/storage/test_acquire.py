@@ -67,6 +67,25 @@ async def test_a_copy_leaves_the_source_and_is_not_primary(farm: Farm) -> None:
     assert farm.index.where(sector(7), FileType.SEALED) == {w1.paths()[0].id: False, w2.paths()[0].id: False}
 
 
+@pytest.mark.parametrize("mode", [AcquireMode.MOVE, AcquireMode.COPY, None])
+async def test_what_the_miner_has_fetched_is_on_the_disk_before_it_is_declared(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, mode: AcquireMode | None
+) -> None:
+    """The source of a copy is removed, too, once the miner counts on the copy."""
+    _, w2, _, _ = await two_workers(farm)
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def seen(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    async with w2.acquire(ref(7), REPLICA, mode=mode) as files:
+        fetched = {path.stat().st_ino for path in (files.sealed, *files.cache.iterdir())}
+    assert fetched & synced == (fetched if mode is not None else set())
+
+
 async def test_files_that_are_here_are_not_fetched(farm: Farm) -> None:
     w1, _, here, _ = await two_workers(farm)
     before = len(farm.index.said)
