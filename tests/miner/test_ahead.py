@@ -261,6 +261,29 @@ async def test_a_sector_that_is_not_wanted_any_more_takes_its_prefetch_with_it(l
     await s.until(lambda: promised(s) == [])
 
 
+async def test_nor_does_a_fetch_go_on_that_was_just_being_asked_for(life: Life) -> None:
+    s = await life()
+    _, w, _, _ = await busy(s)
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: CallID) -> None:
+        asked.set()
+        await answer.wait()
+
+    w.caps["precommit2prefetch"] = "2"
+    await s.connect(w)
+    await s.declare(s.fakes["http://p1:3456/rpc/v0"], 3, OUTPUT)
+    w.before_answer = slow
+    third = await s.submit(3, P2)
+    await asked.wait()
+    cancel = asyncio.create_task(s.dispatch.cancel(third.id))
+    await s.until(lambda: s.dispatch.desk.flights[third.id].cancelling)
+    assert w.aborted == []
+    answer.set()
+    await cancel
+    assert w.aborted == [w.last.ID] and s.phase(third) == "gone"
+
+
 async def test_a_request_taken_out_by_hand_ends_its_prefetch(life: Life) -> None:
     s = await life()
     _, w, _, second = await busy(s)
@@ -280,6 +303,18 @@ async def test_a_forgotten_worker_s_prefetch_is_off(life: Life) -> None:
     await s.until(lambda: promised(s) == [] and fetch.ID in w.aborted)
     flight = s.dispatch.desk.flights[second.id]
     assert (flight.ahead, flight.row.worker_id, flight.row.fetch_call_id) == ("", None, None)
+
+
+async def test_a_worker_that_is_forgotten_before_it_is_back_leaves_nothing_fetched(life: Life) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    await comes(s, w, w.last)
+    await s.written()
+    s = await life()
+    assert s.dispatch.desk.flights[second.id].ahead == "id-of-w"
+    await s.dispatch.forget("id-of-w")
+    flight = s.dispatch.desk.flights[second.id]
+    assert (flight.ahead, flight.row.worker_id, flight.row.fetched_at) == ("", None, None)
 
 
 async def test_a_stock_worker_cannot_be_told_and_its_copy_goes_when_it_has_come(life: Life) -> None:

@@ -105,10 +105,13 @@ class Ends:
         if flight.cancelling:
             return
         flight.cancelling = True
+        if flight.asking and not flight.repeated:
+            # Nobody could end, on the worker, what has no name yet.
+            await flight.answer(ASK_WAIT)
         if flight.settling is not None:
             await asyncio.shield(flight.settling)
-            if desk.flights.get(task_id) is not flight:
-                return
+        if desk.flights.get(task_id) is not flight:
+            return
         if flight.row.phase is Phase.QUEUED:
             desk.post(TaskRemoved(task_id))
             if (cleared := self._aheads.end(flight)) is not None:
@@ -126,8 +129,6 @@ class Ends:
     async def _end_work(self, flight: Flight) -> None:
         """Until the worker says that nothing of it runs; a stock one cannot be told."""
         desk, attempt = self._desk, flight.attempt
-        if flight.asking and not flight.repeated:
-            await flight.answer(ASK_WAIT)
         while flight.attempt == attempt:
             worker = desk.worker_of(flight)
             if worker is None or worker.stock:
@@ -181,7 +182,7 @@ class Ends:
     async def lose_all(self, worker_id: str, why: str) -> list[Flight]:
         """Everything that the worker carries; returns it."""
         for flight in [flight for flight in self._desk.by_worker.get(worker_id, ()) if flight.ahead]:
-            await self._lose(flight, why)
+            await self._aheads.failed(flight, f"call lost: {why}")
         flights = [flight for flight in self._desk.by_worker.get(worker_id, ()) if flight.on_worker]
         for flight in flights:
             await self._lose(flight, why)

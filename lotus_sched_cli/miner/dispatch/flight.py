@@ -85,7 +85,7 @@ class Flight:
 
     @property
     def copied(self) -> bool:
-        """Its files were fetched, as a copy, before it was bound."""
+        """The fetch of its files began before it was bound: it brings, or has brought, a copy."""
         sent, bound = self.row.fetch_sent_at, self.row.bound_at
         return sent is not None and (bound is None or sent < bound)
 
