@@ -255,7 +255,7 @@ def test_the_clock_of_the_command_counts(api: FakeApi, miner: Run, monkeypatch: 
 
 
 def test_a_fetch_ahead_is_called_so_and_has_lotus_s_columns(api: FakeApi, miner: Run) -> None:
-    ahead = job(15, Task="seal/v0/fetch") | {"Sched": {"Prefetch": "prefetching", "Host": "worker-1"}}
+    ahead = job(15, Task="seal/v0/fetch") | {"Sched": {"Prefetch": "prefetching"}}
     api.answers["WorkerJobs"] = {WORKER_A: [ahead]}
     (row,) = (line.split() for line in miner("sealing", "jobs").out.splitlines()[1:])
     assert (row[1], row[4], row[5], len(row)) == ("15", "GET", "prefetching", 7)

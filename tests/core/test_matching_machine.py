@@ -189,7 +189,7 @@ class MatchingMachine(RuleBasedStateMachine):
     def pledge(self, numbers: set[int], kind: TaskType, priority: int) -> None:
         for number in sorted(numbers):
             name = f"{kind.short}-{number}"
-            if name in self.queued or name in self.bound:
+            if name in self.queued or name in self.bound or self.never_with(kind, number):
                 continue
             if kind is P1 and number in self.unheld:
                 self._hold(number, True)
@@ -199,6 +199,10 @@ class MatchingMachine(RuleBasedStateMachine):
             self.order[name] = (-priority, *first)
             self.queued.add(name)
             self.say(TaskQueued(self.specs[name]))
+
+    def never_with(self, kind: TaskType, number: int) -> bool:
+        """Whether the sector has a task beside which it has no other of this kind."""
+        return False
 
     @precondition(lambda self: self.bound and not self.batch)
     @rule(data=st.data())
@@ -387,6 +391,14 @@ class AheadMachine(MatchingMachine):
         self.say(*(TaskRunning(name) for name in sorted(self.bound)))
         self.decide()
         assert self.promised
+
+    def never_with(self, kind: TaskType, number: int) -> bool:
+        """The pipeline ends a sector's P2 before it asks for its P1 anew: else a place in the hold that is promised to the P2
+        would be one for the P1 too."""
+        if kind not in (P1, P2):
+            return False
+        other = f"{(P2 if kind is P1 else P1).short}-{number}"
+        return other in self.queued or other in self.bound
 
     @precondition(lambda self: self.bound and not self.batch)
     @rule(keep=st.booleans())

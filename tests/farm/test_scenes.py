@@ -66,7 +66,7 @@ def test_sixty_p1_grow_evenly_over_four_workers_and_the_rest_stays_queued(farm: 
 
     def full() -> bool:
         rows = [j for j in farm.jobs() if j["Task"] == "seal/v0/precommit/1"]
-        seen.append(Counter(j["Sched"]["Host"] for j in rows))
+        seen.append(Counter(j["Hostname"] for j in rows))
         return len(rows) >= 60
 
     farm.wait_for(full, 60, "sixty P1")
