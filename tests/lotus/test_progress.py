@@ -82,7 +82,10 @@ async def followed(out: io.StringIO, until: str) -> str:
             async with asyncio.timeout(10):
                 while until not in out.getvalue():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            logs.get("stores").info("between", place="a/b:1")
+                logs.get("stores").info("between", place="a/b:1")
+                # A thread writes: the work must not be over before the line is.
+                while "fetching" not in out.getvalue().partition("\tbetween\n")[2]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
         logs.flush()
         return out.getvalue()
     finally:
