@@ -130,7 +130,7 @@ async def test_a_call_is_on_disk_before_it_is_answered_and_gone_once_its_return_
     bench: Bench,
 ) -> None:
     worker = await bench.worker(SimConfig(durations=NEVER))
-    call = await bench.call("SealCommit2", REF, b"x")
+    call = await bench.call("SealCommit2", REF, b'{"comm_d":[]}')
     store = DiskCalls(bench.root / "calls.db")
     await store.open()
     assert [c.id for c in await store.held()] == [call]
@@ -145,11 +145,11 @@ async def test_an_equal_call_is_answered_with_the_one_that_is_held_and_another_t
     bench: Bench,
 ) -> None:
     await bench.worker(SimConfig(durations=NEVER))
-    first = await bench.call("SealPreCommit2", REF, b"out")
-    assert await bench.call("SealPreCommit2", REF, b"out") == first
-    assert await bench.call("SealPreCommit2", REF, b"other") != first
-    assert await bench.call("SealPreCommit2", SectorRef(SectorID(1000, 16), 5), b"out") != first
-    both = await asyncio.gather(*(bench.call("SealCommit2", REF, b"same") for _ in range(5)))
+    first = await bench.call("SealCommit2", REF, b'{"comm_d":[]}')
+    assert await bench.call("SealCommit2", REF, b'{"comm_d":[]}') == first
+    assert await bench.call("SealCommit2", REF, b'{"comm_d":[1]}') != first
+    assert await bench.call("SealCommit2", SectorRef(SectorID(1000, 16), 5), b'{"comm_d":[]}') != first
+    both = await asyncio.gather(*(bench.call("SealCommit2", REF, b'{"comm_d":[2]}') for _ in range(5)))
     assert len({c.ID for c in both}) == 1
     a, b = [await bench.call("AddPiece", REF, [], 2032, NullReader(2032)) for _ in range(2)]
     assert a == b
