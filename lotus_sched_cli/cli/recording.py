@@ -7,10 +7,13 @@ from dataclasses import replace
 from statistics import median
 from typing import Any, Final
 
+import msgspec
+
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.proofs import seal_proof
 from lotus_sched_cli.core.tasks import BY_SHORT, TaskType
-from lotus_sched_cli.lotus.units import SECOND
+from lotus_sched_cli.lotus.cap_extras import with_extras
+from lotus_sched_cli.lotus.extras import CapExtras
 from lotus_sched_cli.sim.farm import ALWAYS, CHOSEN, DURATIONS, GET, STAGES, Batch, FarmSpec, Group
 
 from .errors import CliError
@@ -115,19 +118,14 @@ def _group(record: dict[str, Any], workers: list[dict[str, Any]], taken: set[str
 
 
 def _caps(worker: dict[str, Any]) -> Caps:
-    extras = worker.get("Extras", {})
-    return Caps(
+    caps = Caps(
         worker["PreCommit1Max"],
         worker["PreCommit1HoldMax"],
         worker["PreCommit2Max"],
         worker["Commit2Max"],
         worker["ForceP2FromLocalP1"],
-        extras.get("ForceP1FromLocalAP", False),
-        extras.get("ForceC2FromLocalP2", False),
-        not extras.get("ForbidP2C2Parallel", False),
-        extras.get("PreCommit1Interval", 0) / SECOND,
-        extras.get("PreCommit2Prefetch", 0),
     )
+    return with_extras(caps, msgspec.convert(worker.get("Extras", {}), CapExtras))
 
 
 def _durations(

@@ -11,9 +11,9 @@ from msgspec import UnsetType
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.resources import Demand, demand_of
 from lotus_sched_cli.core.tasks import Kind, TaskType
+from lotus_sched_cli.lotus.cap_extras import with_extras
 from lotus_sched_cli.lotus.extras import CapExtras
 from lotus_sched_cli.lotus.types import Resources, WorkerInfo
-from lotus_sched_cli.lotus.units import SECOND
 
 #: Numbers of the seal proofs (lotus-wire's abi.RegisteredSealProof), NI-PoRep included.
 SEAL_PROOFS: Final = range(20)
@@ -37,18 +37,14 @@ def caps_of(info: WorkerInfo, proof: int, defaults: Defaults) -> tuple[Caps, str
     own = info.Resources
     if not isinstance(own.PreCommit1Max, UnsetType):
         extras = own.CapExtras if isinstance(own.CapExtras, CapExtras) else CapExtras()
-        return Caps(
+        caps = Caps(
             precommit1_max=own.PreCommit1Max,
             precommit1_hold_max=_or(own.PreCommit1HoldMax, 25),
             precommit2_max=_or(own.PreCommit2Max, 1),
             commit2_max=_or(own.Commit2Max, 1),
             force_p2_from_local_p1=own.ForceP2FromLocalP1 is True,
-            force_p1_from_local_ap=extras.ForceP1FromLocalAP,
-            force_c2_from_local_p2=extras.ForceC2FromLocalP2,
-            allow_p2_c2_parallel=not extras.ForbidP2C2Parallel,
-            precommit1_interval=extras.PreCommit1Interval / SECOND,
-            precommit2_prefetch=max(0, extras.PreCommit2Prefetch),
-        ), "worker"
+        )
+        return with_extras(caps, extras), "worker"
     stated = {kind: _max_concurrent(info, task, proof) for kind, task in _KINDS.items()}
     caps = Caps(
         precommit1_max=stated[Kind.P1] or defaults.precommit1_max,

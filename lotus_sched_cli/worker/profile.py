@@ -11,9 +11,9 @@ import msgspec
 
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.tasks import Kind, TaskType
+from lotus_sched_cli.lotus.cap_extras import extras_of
 from lotus_sched_cli.lotus.extras import CapExtras
 from lotus_sched_cli.lotus.types import Resources, WorkerInfo, WorkerResources
-from lotus_sched_cli.lotus.units import SECOND
 
 from . import resources
 from .gpus import Gpu
@@ -114,17 +114,6 @@ class Profile:
     def free_card(self, card: int | None) -> None:
         if card is not None:
             self._load[card] -= 1
-
-
-def extras_of(caps: Caps) -> CapExtras:
-    """The operator's extras among them, as they go over the wire."""
-    return CapExtras(
-        caps.force_p1_from_local_ap,
-        caps.force_c2_from_local_p2,
-        not caps.allow_p2_c2_parallel,
-        round(caps.precommit1_interval * SECOND),
-        caps.precommit2_prefetch,
-    )
 
 
 def _caps(caps: Caps) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from statistics import median
 
+from lotus_sched_cli.lotus.cap_extras import extras_of
 from lotus_sched_cli.lotus.farm_record import FarmRecord, RecordedTask, RecordedWorker
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.measured import Kind
 from lotus_sched_cli.miner.specs import limits_of
 from lotus_sched_cli.miner.workers import Worker
-from lotus_sched_cli.worker.profile import extras_of
 
 
 def farm_record(miner: Miner) -> FarmRecord:
