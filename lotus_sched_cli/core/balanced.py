@@ -277,18 +277,6 @@ class Balanced:
         self._chains.placed(task)
         bound.append(task)
 
-    def _attempt_promised(self, task: Task, bound: list[Task]) -> bool:
-        """As ``_attempt``, but only where it would start sooner than where its files are fetched to."""
-        size = space.bytes_of(task.needs.inputs, task.spec.proof)
-        if self.place(task):
-            bound.append(task)
-            self._chains.placed(task)
-            return True
-        if promise.sooner(self.farm, task, size, self.farm.now) and self._chains.make_room(task):
-            bound.append(task)
-            return True
-        return False
-
     def _gather(self, sources: list[tuple[Any, int, Task | Pool | Own]]) -> None:
         """What changed since: its heads come into the pass."""
         if self._dirty_tasks:
@@ -331,18 +319,22 @@ class Balanced:
         return not task.specials and all(pool.closed == self.number for pool in task.pools)
 
     def _attempt(self, task: Task, bound: list[Task]) -> bool:
-        """Bind the task, moving others of this pass if nothing else frees a slot. Closes its pools in vain."""
-        if task.promise is not None:
-            return self._attempt_promised(task, bound)
+        """Bind the task, moving others of this pass if nothing else frees a slot. Closes its pools in vain.
+
+        A promised one is moved for, and bound, only where it would start sooner than where its files are fetched to; that
+        says nothing of its pools.
+        """
         if self.place(task):
             bound.append(task)
             self._chains.placed(task)
             return True
-        if self._chains.make_room(task):
+        free = task.promise is None
+        if (free or self._sooner(task, space.needed(task))) and self._chains.make_room(task):
             bound.append(task)
             return True
-        for pool in task.pools:
-            pool.closed = self.number
+        if free:
+            for pool in task.pools:
+                pool.closed = self.number
         return False
 
     def place(self, task: Task) -> bool:
@@ -411,7 +403,9 @@ class Balanced:
 
     def _sooner_in(self, task: Task, pool: Pool) -> bool:
         """Whether a promised task would start sooner on this pool's workers."""
-        size = 0 if pool.shared else space.bytes_of(task.needs.inputs, task.spec.proof)
+        return self._sooner(task, 0 if pool.shared else space.needed(task))
+
+    def _sooner(self, task: Task, size: int) -> bool:
         return promise.sooner(self.farm, task, size, self.farm.now)
 
     def stuck(self, task: Task) -> bool:

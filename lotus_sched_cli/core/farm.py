@@ -310,7 +310,7 @@ class Farm(Files):
     def task_running(self, task_id: str, now: float) -> None:
         task = self.tasks.get(task_id)
         if task is not None and task.worker is not None and task.state in ("bound", "preparing", "prepared"):
-            if task.spec.type is _P2 and task.state == "preparing" and "prefetched" not in task.reasons:
+            if task.spec.type is _P2 and task.state == "preparing" and not task.ahead:
                 self.paced(sum(part.bytes for part in task.laid), now - task.since)
             task.state, task.since, task.waits = "running", now, False
             space.accepted(task, now, False)

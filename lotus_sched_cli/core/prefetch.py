@@ -91,9 +91,10 @@ class Prefetching:
                     bind(task, there)
                 continue
             at = promise.starts_at(farm, task, now)
-            size = space.bytes_of(task.needs.inputs, task.spec.proof)
             # Whoever has none of the files needs all of them; the others are few.
-            where = self._idle.values() if promise.before(farm, at, size, now) else task.specials
+            where = (
+                self._idle.values() if promise.before(farm, at, space.needed(task), now) else task.specials
+            )
             if any(self._may_start(worker, task, at, now) for worker in where):
                 tried.append(task)
             elif at is not None:

@@ -24,6 +24,11 @@ def bytes_of(types: int, proof: int, finalized: bool = False) -> int:
     return space(FileType(types), sector_size(proof), where)
 
 
+def needed(task: Task) -> int:
+    """Bytes of all files that the task reads."""
+    return bytes_of(task.needs.inputs, task.spec.proof)
+
+
 def healthy(path: Path, now: float) -> bool:
     """Whether something may be laid there: its last report is fresh and without an error."""
     if path.available is None or path.error:
