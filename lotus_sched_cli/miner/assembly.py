@@ -64,13 +64,14 @@ class Given:
 async def assemble(given: Given, stack: AsyncExitStack) -> tuple[Miner, RpcServer]:
     """The miner and the server that answers for it. Raises UserError for a store or chain that cannot be used."""
     config, clock, store, facts = given.config, given.clock, given.store, given.facts
+    proof = seal_proof(facts.sector_size)
     chain = await _chain(given)
     workers = Registry(
         store,
         clock=clock,
         dial=Dialer(auth.sign(facts.secret, ["admin"])),
         defaults=default_caps(config),
-        proof=seal_proof(facts.sector_size),
+        proof=proof,
         heartbeat=given.heartbeat,
     )
     api = MinerAPI()
@@ -84,7 +85,7 @@ async def assemble(given: Given, stack: AsyncExitStack) -> tuple[Miner, RpcServe
         dispatch,
         config.pipeline(),
         miner=facts.actor,
-        proof=seal_proof(facts.sector_size),
+        proof=proof,
         max_sealing=config.number("Sealing.MaxSealingSectors"),
         first_number=await store.meta("first_sector") or 0,
         clock=clock,

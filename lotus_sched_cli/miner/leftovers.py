@@ -16,7 +16,7 @@ from lotus_sched_cli.core.tasks import FileType, SectorId
 from lotus_sched_cli.lotus.logs import get
 
 from .index import SectorIndex
-from .known_paths import Path, names
+from .known_paths import Files, Path, names
 from .store import Store, Writes
 
 log = get("stores")
@@ -74,13 +74,12 @@ class Leftovers:
 
     async def adopted(self, sector: SectorId, worker_id: str) -> None:
         """A PreCommit2 begins there with a copy: that counts from now on, as if it had been made there."""
-        here = FileType.NONE
-        for files in self._index.on(sector):
-            path = self._index.paths.get(files.path_id)
-            if path is not None and worker_id in path.owners and files.types & OUTPUT & ~files.stale:
-                here |= files.types & OUTPUT & ~files.stale
-                await self._index.declare(files.path_id, sector, files.types & OUTPUT & ~files.stale, True)
-        if here != OUTPUT:
+        found = FileType.NONE
+        for files in self._copies(sector, worker_id)[0]:
+            if types := files.types & OUTPUT & ~files.stale:
+                found |= types
+                await self._index.declare(files.path_id, sector, types, True)
+        if found != OUTPUT:
             return
         writes = self._store.writes()
         remember(writes, sector, worker_id)
@@ -89,20 +88,25 @@ class Leftovers:
 
     async def unwanted(self, sector: SectorId, worker_id: str) -> None:
         """A copy that was made ahead is not wanted there: it goes, where the files lie elsewhere too."""
-        good = here = FileType.NONE
-        for files in self._index.on(sector):
-            path = self._index.paths.get(files.path_id)
-            if path is None or worker_id not in path.owners:
-                good |= files.types & ~files.stale
-        for files in self._index.on(sector):
-            path = self._index.paths.get(files.path_id)
-            if path is not None and worker_id in path.owners:
-                types = files.types & OUTPUT & ~files.stale & good
-                if types:
-                    await self._index.mark_stale(files, sector, types)
-                here |= files.stale
-        if here:
+        here, elsewhere = self._copies(sector, worker_id)
+        good = stale = FileType.NONE
+        for files in elsewhere:
+            good |= files.types & ~files.stale
+        for files in here:
+            if types := files.types & OUTPUT & ~files.stale & good:
+                await self._index.mark_stale(files, sector, types)
+            stale |= files.stale
+        if stale:
             await self._delete(sector)
+
+    def _copies(self, sector: SectorId, worker_id: str) -> tuple[list[Files], list[Files]]:
+        """What lies on the worker's paths, and on all others."""
+        here: list[Files] = []
+        elsewhere: list[Files] = []
+        for files in self._index.on(sector):
+            path = self._index.paths.get(files.path_id)
+            (here if path is not None and worker_id in path.owners else elsewhere).append(files)
+        return here, elsewhere
 
     async def joined(self, worker_id: str) -> None:
         """It registers: judge what it has declared since the miner started, and have leftovers deleted."""
