@@ -48,6 +48,13 @@ async def busy(s: Stage) -> tuple[FakeWorker, FakeWorker, TaskRow, TaskRow]:
     w.caps = {"precommit2prefetch": "1"}
     s.fakes[w.url] = w
     await s.connect(w)
+    first, second = await one_runs(s, p1, w)
+    await s.written()
+    return p1, w, first, second
+
+
+async def one_runs(s: Stage, p1: FakeWorker, w: FakeWorker) -> tuple[TaskRow, TaskRow]:
+    """w runs one PC2; the files of the other, which lie on p1, are being fetched to it."""
     await s.declare(w, 1, OUTPUT)
     await s.declare(p1, 2, OUTPUT)
     first = await s.submit(1, P2)
@@ -55,8 +62,7 @@ async def busy(s: Stage) -> tuple[FakeWorker, FakeWorker, TaskRow, TaskRow]:
     second = await s.submit(2, P2)
     await s.until(lambda: w.methods == ["SealPreCommit2", "Fetch"])
     await s.until(lambda: s.dispatch.desk.flights[second.id].row.fetch_call_id)
-    await s.written()
-    return p1, w, first, second
+    return first, second
 
 
 async def comes(s: Stage, w: FakeWorker, call: CallID) -> None:
@@ -324,13 +330,7 @@ async def test_a_stock_worker_cannot_be_told_and_its_copy_goes_when_it_has_come(
     known = next(one for one in s.registry.by_id.values() if one.name == "w")
     kept = known.kept.set(known.stated, {"precommit2prefetch": "1"}, "2026-08-06T19:02:39Z")
     await s.registry.keep(known, kept)
-    await s.declare(w, 1, OUTPUT)
-    await s.declare(p1, 2, OUTPUT)
-    first = await s.submit(1, P2)
-    await s.until(lambda: s.phase(first) == "running")
-    second = await s.submit(2, P2)
-    await s.until(lambda: w.methods == ["SealPreCommit2", "Fetch"])
-    await s.until(lambda: s.dispatch.desk.flights[second.id].row.fetch_call_id)
+    _, second = await one_runs(s, p1, w)
     fetch = w.last
     other = await s.worker("other", P2)
     await s.until(lambda: other.methods == ["Fetch"])

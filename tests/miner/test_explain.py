@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from miner.dispatch_stage import Stage, stage
+from miner.dispatch_stage import Stage
 
 from lotus_sched_cli.core.events import Outcome, TaskEnded, TaskQueued, TaskSpec
 from lotus_sched_cli.core.tasks import SectorId, TaskType
@@ -18,14 +16,6 @@ from lotus_sched_cli.miner.api.explain import ExplainAPI
 from lotus_sched_cli.miner.views.explain import explain
 
 C2 = TaskType.COMMIT2
-
-
-@pytest.fixture
-async def s(tmp_path: Path) -> AsyncIterator[Stage]:
-    made = await stage(tmp_path / "s.db")
-    yield made
-    await made.stop()
-    await made.store.close()
 
 
 def miner(s: Stage) -> Any:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from miner.dispatch_stage import Stage, stage
+from miner.dispatch_stage import Stage
 
 from lotus_sched_cli.core.decisions import Refusal, Refused, Why
 from lotus_sched_cli.core.events import TaskSpec
@@ -25,14 +24,6 @@ def log() -> Iterator[io.StringIO]:
     logs.setup({}, stderr=out)
     yield out
     logs.shutdown()
-
-
-@pytest.fixture
-async def s(tmp_path: Path) -> AsyncIterator[Stage]:
-    made = await stage(tmp_path / "s.db")
-    yield made
-    await made.stop()
-    await made.store.close()
 
 
 def said(log: io.StringIO) -> list[str]:

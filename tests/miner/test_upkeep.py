@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from miner.dispatch_stage import Stage, stage
+from miner.dispatch_stage import Stage
 
 from lotus_sched_cli.core.pipeline.states import State
 from lotus_sched_cli.core.tasks import FileType, TaskType
@@ -19,14 +18,6 @@ from lotus_sched_cli.miner.records import TaskRow
 
 P1, P2 = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2
 C2, AP = TaskType.COMMIT2, TaskType.ADD_PIECE
-
-
-@pytest.fixture
-async def s(tmp_path: Path) -> AsyncIterator[Stage]:
-    made = await stage(tmp_path / "s.db")
-    yield made
-    await made.stop()
-    await made.store.close()
 
 
 def miner(s: Stage) -> Any:

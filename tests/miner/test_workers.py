@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from miner.dispatch_stage import FakeWorker, Stage, stage
+from miner.dispatch_stage import FakeWorker, Stage
 
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.tasks import TaskType
@@ -19,14 +18,6 @@ from lotus_sched_cli.lotus.types import NIL_UUID, Resources, WorkerInfo, WorkerR
 from lotus_sched_cli.miner.specs import Defaults, caps_of, limits_of, shared
 
 C2, P1 = TaskType.COMMIT2, TaskType.PRECOMMIT1
-
-
-@pytest.fixture
-async def s(tmp_path: Path) -> AsyncIterator[Stage]:
-    made = await stage(tmp_path / "s.db")
-    yield made
-    await made.stop()
-    await made.store.close()
 
 
 async def test_a_worker_keeps_its_number_over_restarts_of_either_side(s: Stage, tmp_path: Path) -> None:
