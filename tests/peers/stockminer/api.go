@@ -70,18 +70,7 @@ func (m *miner) methods() map[string]wire.Method {
 			m.index[id].stat, m.index[id].beat = report.Stat, time.Now()
 			return nil, nil
 		},
-		"StorageInfo": func(_ context.Context, p []json.RawMessage) (any, error) {
-			var id string
-			if err := wire.Take(p, &id); err != nil {
-				return nil, err
-			}
-			m.lock.Lock()
-			defer m.lock.Unlock()
-			if m.index[id] == nil {
-				return nil, errors.New("sector store not found")
-			}
-			return m.index[id].info, nil
-		},
+		"StorageInfo": m.ofPath(func(known *path) any { return known.info }),
 		"StorageDetach": func(_ context.Context, p []json.RawMessage) (any, error) {
 			var id, url string
 			if err := wire.Take(p, &id, &url); err != nil {
@@ -249,4 +238,20 @@ func (m *miner) best(pathType string) ([]wire.StorageInfo, error) {
 	}
 	sort.Slice(found, func(a, b int) bool { return m.index[found[a].ID].stat.Available > m.index[found[b].ID].stat.Available })
 	return found, nil
+}
+
+// ofPath answers what is asked of one path by its id.
+func (m *miner) ofPath(told func(*path) any) wire.Method {
+	return func(_ context.Context, p []json.RawMessage) (any, error) {
+		var id string
+		if err := wire.Take(p, &id); err != nil {
+			return nil, err
+		}
+		m.lock.Lock()
+		defer m.lock.Unlock()
+		if m.index[id] == nil {
+			return nil, errors.New("sector store not found")
+		}
+		return told(m.index[id]), nil
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sort"
 	"time"
@@ -132,18 +131,7 @@ func (m *miner) reads() map[string]wire.Method {
 			}
 			return out, nil
 		}),
-		"StorageStat": func(_ context.Context, p []json.RawMessage) (any, error) {
-			var id string
-			if err := wire.Take(p, &id); err != nil {
-				return nil, err
-			}
-			m.lock.Lock()
-			defer m.lock.Unlock()
-			if m.index[id] == nil {
-				return nil, errors.New("sector store not found")
-			}
-			return m.index[id].stat, nil
-		},
+		"StorageStat": m.ofPath(func(known *path) any { return known.stat }),
 	}
 }
 
