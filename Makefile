@@ -10,7 +10,7 @@ help:
 	@echo "make test    formatting, lint, types, import arrows, all tests"
 	@echo "make quick   the same without the slow tests"
 	@echo "make docs    write completions/ and the generated documents anew from the commands and settings"
-	@echo "make bench   measure, and write docs/benchmarks.md"
+	@echo "make bench   measure (20 minutes on an idle machine), and write docs/benchmarks.md"
 	@echo "make proofs  build lotus-proofs (Rust; 2 to 4 minutes) and make 2KiB test parameters (7 to 20 minutes), once"
 	@echo "make venv    the environment in .venv, with lotus-miner, lotus-worker and lotus-sched"
 	@echo "make lock    resolve the requirements anew (needs uv)"

@@ -53,8 +53,8 @@ def main() -> None:
         page = table(PARTS[name], rows)
         print(page, flush=True)
         pages.append(page)
-    if chosen.write:
-        chosen.write.write_text("\n".join(pages))
+        if chosen.write:  # after each part: all of them take twenty minutes
+            chosen.write.write_text("\n".join(pages))
 
 
 if __name__ == "__main__":
