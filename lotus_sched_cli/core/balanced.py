@@ -18,7 +18,7 @@ from .decisions import Laid, Refusal
 from .eligibility import allows, begins, binds, bound_away, judge, may_hold, offers, ready
 from .farm import Farm
 from .matching import Chains
-from .needs import P1_OUTPUT, Selector
+from .needs import P1_OUTPUT, SELECT_EXISTING, SELECT_MOVE, SELECT_TASK, Selector
 from .pools import Line, Pool
 from .prefetch import Prefetching
 from .records import Task, Worker
@@ -176,7 +176,7 @@ class Balanced:
                 for worker_id in self._bound_c2:
                     if P1_OUTPUT & (worker := workers[worker_id]).own(task.sector):
                         special[worker_id] = worker
-            if needs.selector is not Selector.EXISTING and not self._only_local(needs.selector):
+            if needs.selector is not SELECT_EXISTING and not self._only_local(needs.selector):
                 pools.append(self._pool(task))
             if layout:
                 pools += self._shared_pools(task, tuple(sorted(layout)))
@@ -184,11 +184,11 @@ class Balanced:
         task.specials = tuple(special[worker_id] for worker_id in sorted(special))
 
     def _only_local(self, selector: Selector) -> bool:
-        return selector is Selector.MOVE and self.farm.settings.disallow_remote_finalize
+        return selector is SELECT_MOVE and self.farm.settings.disallow_remote_finalize
 
     def _pool(self, task: Task, shared: tuple[Any, ...] = (), path_id: str = "", bound: bool = False) -> Pool:
         spec, needs = task.spec, task.needs
-        miner = 0 if needs.selector is Selector.TASK else spec.sector.miner
+        miner = 0 if needs.selector is SELECT_TASK else spec.sector.miner
         key = (spec.type, spec.proof, miner, task.groups, needs.key, needs.makes, shared, path_id, bound)
         pool = self.pools.get(key)
         if pool is None:

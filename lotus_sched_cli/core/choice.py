@@ -6,7 +6,7 @@ from typing import Any
 
 from . import space
 from .eligibility import binds, free_slots, ready
-from .needs import P1_OUTPUT, Selector
+from .needs import P1_OUTPUT, SELECT_EXISTING, SELECT_MOVE
 from .records import Sector, Task, Worker
 from .tasks import TaskType
 
@@ -74,11 +74,11 @@ def preference(task: Task, worker: Worker) -> int:
     if kind is _P2:
         bound = worker.spec.caps.force_p2_from_local_p1
         return 0 if bound and not P1_OUTPUT & ~worker.own(task.sector) else 1
-    if selector is Selector.EXISTING:
+    if selector is SELECT_EXISTING:
         if worker.id == task.sector.last_worker and worker.own(task.sector) & task.needs.key:
             return 0
         return 1 if _has_primary(task, worker) else 2
-    if selector is Selector.MOVE:
+    if selector is SELECT_MOVE:
         for path_id, path in worker.paths.items():
             there = task.sector.files.get(path_id)
             if there is not None and path.spec.can_store and there.types & task.needs.key:
@@ -99,7 +99,7 @@ def _has_primary(task: Task, worker: Worker) -> bool:
 def to_fetch(task: Task, worker: Worker) -> int:
     """Rule 4: bytes that would have to be copied to the worker."""
     needs = task.needs
-    if needs.selector is Selector.MOVE:
+    if needs.selector is SELECT_MOVE:
         lack = needs.key & task.sector.declared() & ~worker.own(task.sector)
         return space.bytes_of(lack, task.spec.proof, True) if lack else 0
     if not needs.inputs:

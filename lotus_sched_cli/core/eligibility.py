@@ -9,7 +9,7 @@ from typing import Final
 
 from . import space
 from .decisions import Refusal, Why
-from .needs import P1_OUTPUT, UNSEALED, Needs, Selector
+from .needs import P1_OUTPUT, SELECT_EXISTING, SELECT_FETCH, SELECT_MOVE, SELECT_TASK, UNSEALED, Needs
 from .records import Sector, Task, Worker
 from .tasks import FILE_TYPE_NAMES, FileType, Kind, TaskType
 
@@ -80,9 +80,7 @@ def _storage(task: Task, worker: Worker, now: float, local_moves_only: bool) -> 
     if not may_hold(task, worker, local_moves_only):
         return Refusal(Why.STORAGE, {"types": names(task.needs.touched)})
     if task.spec.type in worker.no_space or space.lay(task, worker, now) is None:
-        need = space.bytes_of(
-            space.lacks(task, worker), task.spec.proof, task.needs.selector is Selector.MOVE
-        )
+        need = space.bytes_of(space.lacks(task, worker), task.spec.proof, task.needs.selector is SELECT_MOVE)
         after = space.bytes_of(space.piece_room(task, worker), task.spec.proof)
         figures: dict[str, object] = {"need": need + after, "free": space.largest_room(task, worker, now)}
         if task.spec.type in worker.no_space:
@@ -188,37 +186,34 @@ def binds(worker: Worker, kind: TaskType) -> int:
 def free_slots(worker: Worker, kind: TaskType, proof: int, sector: Sector | None = None) -> int:
     """Tasks of the type that it could take more, by caps, limits and hold (without ``sector``); never below 0."""
     spec = worker.spec
-    match kind:
-        case TaskType.PRECOMMIT1:
-            caps = spec.caps
-            free = caps.precommit1_max - worker.p1
-            if caps.precommit1_hold_max:
-                held = worker.hold if sector is None else hold_without(worker, sector)
-                free = min(free, caps.precommit1_hold_max - held)
-        case TaskType.PRECOMMIT2:
-            free = spec.caps.precommit2_max - worker.p2
-            if worker.c2 and not spec.caps.allow_p2_c2_parallel:
-                return 0
-        case TaskType.COMMIT2:
-            free = spec.caps.commit2_max - worker.c2
-            if worker.p2 and not spec.caps.allow_p2_c2_parallel:
-                return 0
-        case _:
-            if not spec.limits:
-                return UNLIMITED
-            limit = spec.limits.get((kind, proof))
-            if limit is None:
-                return UNLIMITED
-            free = limit - worker.by_proof.get((kind, proof), 0)
+    if kind is _P1:
+        caps = spec.caps
+        free = caps.precommit1_max - worker.p1
+        if caps.precommit1_hold_max:
+            held = worker.hold if sector is None else hold_without(worker, sector)
+            free = min(free, caps.precommit1_hold_max - held)
+    elif kind is _P2:
+        if worker.c2 and not spec.caps.allow_p2_c2_parallel:
+            return 0
+        free = spec.caps.precommit2_max - worker.p2
+    elif kind is _C2:
+        if worker.p2 and not spec.caps.allow_p2_c2_parallel:
+            return 0
+        free = spec.caps.commit2_max - worker.c2
+    else:
+        limit = spec.limits.get((kind, proof)) if spec.limits else None
+        if limit is None:
+            return UNLIMITED
+        free = limit - worker.by_proof.get((kind, proof), 0)
     return max(free, 0)
 
 
 def may_hold(task: Task, worker: Worker, local_moves_only: bool) -> bool:
     """Storage groups, allowed types and selectors; room is left aside."""
     selector = task.needs.selector
-    if selector is Selector.TASK:
+    if selector is SELECT_TASK:
         return True
-    if selector is Selector.MOVE:
+    if selector is SELECT_MOVE:
         return _may_move(task, worker, local_moves_only)
     return allows(worker, task.needs, task.spec.sector.miner, task.groups, task.sector)
 
@@ -252,9 +247,9 @@ def allows(
                 brought |= int(spec.allow_types)
     if needs.makes & ~own & ~made or needs.inputs & ~own & ~brought:
         return False
-    if needs.selector is Selector.EXISTING:
+    if needs.selector is SELECT_EXISTING:
         return bool(own & needs.key)
-    if needs.selector is Selector.FETCH:
+    if needs.selector is SELECT_FETCH:
         return not needs.key & ~(holding | brought)
     return True
 

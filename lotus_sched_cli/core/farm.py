@@ -18,12 +18,13 @@ from .files import Files
 from .needs import missing_types, needs_of
 from .policy import Policy
 from .records import Memory, Promise, Rest, Sector, Task, Worker
-from .tasks import Kind, SectorId, TaskType
+from .tasks import SectorId, TaskType
 
 #: Failures in a row after which a worker rests from a task type.
 REST_AFTER: Final = 2
 
-_P1, _P2, _AP = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2, TaskType.ADD_PIECE
+_SUCCESS = Outcome.SUCCESS
+_P1, _P2, _C2, _AP = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2, TaskType.COMMIT2, TaskType.ADD_PIECE
 
 
 class Farm(Files):
@@ -285,13 +286,12 @@ class Farm(Files):
         kind, proof = spec.type, (spec.type, spec.proof)
         worker.by_type[kind] = worker.by_type.get(kind, 0) + change
         worker.by_proof[proof] = worker.by_proof.get(proof, 0) + change
-        match kind.kind:
-            case Kind.P1:
-                worker.p1 += change
-            case Kind.P2:
-                worker.p2 += change
-            case Kind.C2:
-                worker.c2 += change
+        if kind is _P1:
+            worker.p1 += change
+        elif kind is _P2:
+            worker.p2 += change
+        elif kind is _C2:
+            worker.c2 += change
 
     def task_preparing(self, task_id: str, now: float) -> None:
         task = self.tasks.get(task_id)
@@ -327,7 +327,7 @@ class Farm(Files):
             return
         worker, kind, memory = task.worker, task.spec.type, task.memory
         self._uncarry(task, worker)
-        if kind is _P2 and outcome is Outcome.SUCCESS and task.state == "running":
+        if kind is _P2 and outcome is _SUCCESS and task.state == "running":
             worker.p2_took = self.p2_took = now - task.since
         for reservation in task.reservations:
             reservation.ended = True
@@ -336,7 +336,7 @@ class Farm(Files):
         self._after_piece(task, outcome)
         task.restored = False
         memory.last_error = error or memory.last_error
-        if outcome is Outcome.SUCCESS:
+        if outcome is _SUCCESS:
             task.sector.last_worker = worker.id
             task.sector.memory.pop(kind, None)
             self._rest_success(worker, kind)
@@ -360,9 +360,9 @@ class Farm(Files):
         """What the end of an AP or P1 means for the piece that waits."""
         if task.spec.type is _P1:
             self.set_piece(task.sector, None)
-            if outcome is not Outcome.SUCCESS:
+            if outcome is not _SUCCESS:
                 self.piece_back(task)
-        elif task.spec.type is _AP and space.is_first_piece(task) and outcome is not Outcome.SUCCESS:
+        elif task.spec.type is _AP and space.is_first_piece(task) and outcome is not _SUCCESS:
             self.set_piece(task.sector, None)
 
     def _again(self, task: Task, worker: Worker, outcome: Outcome, now: float) -> None:

@@ -34,6 +34,10 @@ class Selector(Enum):
     MOVE = "move"
 
 
+#: The same as plain names: Python 3.11 takes 200 ns to look a member up on its class, and a pass asks for many.
+SELECT_TASK, SELECT_ALLOC, SELECT_EXISTING, SELECT_FETCH, SELECT_MOVE = Selector
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """``key`` are the types that the selector asks for; ``inputs`` must exist somewhere and are brought if the worker
@@ -99,6 +103,6 @@ def needs_of(task: TaskSpec, declared: int) -> Needs:
 
 def missing_types(needs: Needs, declared: int) -> int:
     """The types that no path declares and without which the task cannot run anywhere."""
-    if needs.selector is Selector.MOVE:
+    if needs.selector is SELECT_MOVE:
         return NONE if needs.key & declared else needs.key
     return needs.inputs & ~declared

@@ -135,15 +135,19 @@ class Scheduler:
         match event:
             case TaskQueued(task, queued_at):
                 farm.task_queued(task, now, queued_at)
+            case TaskEnded(task_id, outcome, error):
+                farm.task_ended(task_id, outcome, error, now)
+                self._over(task_id)
+            case FilesDeclared(path_id, sector, types, primary, by):
+                farm.files_declared(path_id, sector, int(types), primary, by, now)
+            case FilesDropped(path_id, sector, types):
+                farm.files_dropped(path_id, sector, int(types), now)
+            case TaskRunning(task_id):
+                farm.task_running(task_id, now)
             case TaskPreparing(task_id):
                 farm.task_preparing(task_id, now)
             case TaskPrepared(task_id):
                 farm.task_prepared(task_id, now)
-            case TaskRunning(task_id):
-                farm.task_running(task_id, now)
-            case TaskEnded(task_id, outcome, error):
-                farm.task_ended(task_id, outcome, error, now)
-                self._over(task_id)
             case TaskRemoved(task_id):
                 farm.task_removed(task_id, now)
                 self._over(task_id)
@@ -159,10 +163,6 @@ class Scheduler:
                 farm.sector_held(sector, held)
             case SettingsChanged(settings):
                 self._change(settings)
-            case FilesDeclared(path_id, sector, types, primary, by):
-                farm.files_declared(path_id, sector, int(types), primary, by, now)
-            case FilesDropped(path_id, sector, types):
-                farm.files_dropped(path_id, sector, int(types), now)
             case PathAttached(path, available, capacity):
                 farm.path_attached(path, available, capacity, now)
             case PathDetached(path_id):

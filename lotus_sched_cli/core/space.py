@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from .decisions import Laid
-from .needs import CACHE, P1_OUTPUT, UNSEALED, Selector
+from .needs import CACHE, P1_OUTPUT, SELECT_ALLOC, SELECT_MOVE, SELECT_TASK, UNSEALED
 from .proofs import sector_size, space
 from .records import Path, Reservation, Sector, Task, Worker
 from .tasks import FILE_TYPE_SETS, FileType, PathType, TaskType
@@ -15,6 +15,8 @@ from .tasks import FILE_TYPE_SETS, FileType, PathType, TaskType
 HEARTBEAT: Final = 50.0
 #: Seconds from a call's acceptance until the worker's own reservation is surely in its reports.
 SETTLE: Final = 10.0
+
+_AP, _P1 = TaskType.ADD_PIECE, TaskType.PRECOMMIT1
 
 
 @lru_cache(maxsize=4096)
@@ -69,19 +71,19 @@ def brings(task: Task, worker: Worker) -> int:
 
 
 def is_first_piece(task: Task) -> bool:
-    return task.spec.type is TaskType.ADD_PIECE and task.needs.selector is Selector.ALLOC
+    return task.spec.type is _AP and task.needs.selector is SELECT_ALLOC
 
 
 def piece_room(task: Task, worker: Worker) -> int:
     """Types that an AP must leave room for, because the sector's P1 comes after it."""
-    if not is_first_piece(task) or TaskType.PRECOMMIT1 not in worker.spec.tasks:
+    if not is_first_piece(task) or _P1 not in worker.spec.tasks:
         return 0
     return P1_OUTPUT & ~worker.own(task.sector)
 
 
 def on_real_room(task: Task, worker: Worker) -> bool:
     """A P1 whose piece lies on this worker may use the room that is promised to waiting pieces, its own among them."""
-    return task.spec.type is TaskType.PRECOMMIT1 and bool(worker.own(task.sector) & UNSEALED)
+    return task.spec.type is _P1 and bool(worker.own(task.sector) & UNSEALED)
 
 
 def lay(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None:
@@ -90,22 +92,22 @@ def lay(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None:
     The order is BestAlloc's: available × weight, largest first. Sizes in bytes.
     """
     selector = task.needs.selector
-    if selector is Selector.TASK:
+    if selector is SELECT_TASK:
         return ()
     if task.promise is not None and task.promise.worker is worker:
         # It is kept free already.
         return ()
-    if selector is Selector.MOVE:
+    if selector is SELECT_MOVE:
         return _lay_move(task, worker, now)
     own = worker.own(task.sector)
     lack = (task.needs.inputs | task.needs.makes) & ~own
     kind = task.spec.type
-    after = piece_room(task, worker) if kind is TaskType.ADD_PIECE else 0
+    after = piece_room(task, worker) if kind is _AP else 0
     if not lack and not after:
         return ()
     proof = task.spec.proof
     total = bytes_of(lack, proof)
-    real = kind is TaskType.PRECOMMIT1 and own & UNSEALED
+    real = kind is _P1 and own & UNSEALED
     miner = task.spec.sector.miner
     rooms: list[tuple[int, Path]] = []
     for path in worker.paths.values():
@@ -210,7 +212,7 @@ def _lay_move(task: Task, worker: Worker, now: float) -> tuple[Laid, ...] | None
 
 def largest_room(task: Task, worker: Worker, now: float) -> int:
     """Bytes free on the worker's best path for this task, to be told."""
-    store = task.needs.selector is Selector.MOVE
+    store = task.needs.selector is SELECT_MOVE
     real = on_real_room(task, worker)
     rooms = [
         path.real_room() if real else path.room()

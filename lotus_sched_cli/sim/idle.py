@@ -89,8 +89,9 @@ class Idle:
                     if not self.waiting[stage]:
                         self._set(host, stage, None)
                 for stage in stages:
-                    looked.add((host, stage))
-                    self._set(host, stage, self._candidate(host, stage, now))
+                    if stage in host.tasks:
+                        looked.add((host, stage))
+                        self._set(host, stage, self._candidate(host, stage, now))
             self._dirty.clear()
         for stage in self._fresh:
             if self.waiting[stage]:

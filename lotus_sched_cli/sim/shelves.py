@@ -5,7 +5,7 @@ from __future__ import annotations
 from lotus_sched_cli.core.events import Event, FilesDeclared, FilesDropped
 from lotus_sched_cli.core.needs import CACHE, P1_OUTPUT, UNSEALED
 from lotus_sched_cli.core.proofs import space
-from lotus_sched_cli.core.tasks import FileType, PathType
+from lotus_sched_cli.core.tasks import FILE_TYPE_SETS, FileType, PathType
 
 from .clock import Clock
 from .things import Disk, Host, Job, Sector, bits
@@ -69,7 +69,7 @@ class Shelves:
             hold(host, sector.number, (disk.id, "files"))
         self._touched[host] = None
         by = host.id if job is not None else None
-        self._inbox.append(FilesDeclared(disk.id, sector.id, FileType(types), True, by))
+        self._inbox.append(FilesDeclared(disk.id, sector.id, FILE_TYPE_SETS[types], True, by))
 
     def drop(self, sector: Sector, types: int, disk: Disk) -> None:
         """Files of the sector leave the disk."""
@@ -87,7 +87,7 @@ class Shelves:
         if not any(other.worker is host for other in sector.files):
             host.sectors.pop(sector.number, None)
         self._touched[host] = None
-        self._inbox.append(FilesDropped(disk.id, sector.id, FileType(gone)))
+        self._inbox.append(FilesDropped(disk.id, sector.id, FILE_TYPE_SETS[gone]))
 
     def shrink_cache(self, sector: Sector) -> None:
         """FIN: the layers go, a tenth of the sector's size stays."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from lotus_sched_cli.core.needs import Selector
+from lotus_sched_cli.core.needs import SELECT_MOVE
 from lotus_sched_cli.core.records import Task, Worker
 from lotus_sched_cli.core.resources import demand_of
 from lotus_sched_cli.core.space import brings
@@ -209,11 +209,11 @@ class Bench:
 
 def prepares_by_fetch(task: Task) -> bool:
     """Whether the task's prepare step is a fetch in Lotus, be there something to fetch or not."""
-    return task.spec.type is not _AP and (bool(task.needs.inputs) or task.needs.selector is Selector.MOVE)
+    return task.spec.type is not _AP and (bool(task.needs.inputs) or task.needs.selector is SELECT_MOVE)
 
 
 def must_prepare(task: Task, worker: Worker) -> bool:
     """Whether something has to be brought to the worker before the task can start there."""
-    if task.needs.selector is Selector.MOVE:
+    if task.needs.selector is SELECT_MOVE:
         return bool(task.needs.key & task.sector.declared() & ~worker.own(task.sector))
     return bool(brings(task, worker))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lotus_sched_cli.core import space
 from lotus_sched_cli.core.eligibility import ready
-from lotus_sched_cli.core.needs import Selector
+from lotus_sched_cli.core.needs import SELECT_MOVE, SELECT_TASK
 from lotus_sched_cli.core.records import Task, Worker
 
 from .assigners import Assigner, Entry, Rank
@@ -131,7 +131,7 @@ class Pass:
     def _entries(self, line: Line) -> list[Entry]:
         """The line's workers with open windows that an empty window of would take a task."""
         entries: list[Entry] = []
-        by_types = line.needs.selector is Selector.TASK
+        by_types = line.needs.selector is SELECT_TASK
         for bench in self._policy.open.values():
             worker = bench.worker
             if worker.id not in line.members or not ready(worker, line.kind, self._now):
@@ -144,7 +144,7 @@ class Pass:
                 continue
             entry = Entry(bench, share, self._rank(bench, by_types))
             entries += [entry] * len(bench.asked)
-        if self._prefers and line.needs.selector is Selector.MOVE:
+        if self._prefers and line.needs.selector is SELECT_MOVE:
             first = [e for e in entries if preferred(line.probe, e.bench.worker)]
             entries = first or entries
         return entries
@@ -152,7 +152,7 @@ class Pass:
     def _own_entries(self, task: Task, line: Line) -> list[Entry]:
         """The same of workers that take it only because they have some of its files; or that are preferred for it."""
         entries: list[Entry] = []
-        move = self._prefers and line.needs.selector is Selector.MOVE
+        move = self._prefers and line.needs.selector is SELECT_MOVE
         for worker in task.specials:
             if worker.id in line.asked and not (move and preferred(task, worker)):
                 continue
@@ -161,7 +161,7 @@ class Pass:
                 continue
             share = bench.share(task)
             if self._policy.empty.fits(share, worker.spec):
-                entries.append(Entry(bench, share, self._rank(bench, line.needs.selector is Selector.TASK)))
+                entries.append(Entry(bench, share, self._rank(bench, line.needs.selector is SELECT_TASK)))
         return entries
 
     def _rank(self, bench: Bench, by_types: bool) -> Rank:
@@ -190,14 +190,14 @@ def _stands_alone(task: Task, line: Line) -> bool:
     """Some worker may take it that does not take the others of its line."""
     if not task.specials:
         return False
-    if task.needs.selector is Selector.MOVE:
+    if task.needs.selector is SELECT_MOVE:
         return True
     return any(worker.id not in line.members for worker in task.specials)
 
 
 def preferred(task: Task, worker: Worker) -> bool:
     """For a move: one of its storage paths has some of the files already."""
-    if task.needs.selector is not Selector.MOVE:
+    if task.needs.selector is not SELECT_MOVE:
         return False
     for path_id, path in worker.paths.items():
         there = task.sector.files.get(path_id)

@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
 from lotus_sched_cli.core.eligibility import may_hold, offers
-from lotus_sched_cli.core.needs import Selector
+from lotus_sched_cli.core.needs import SELECT_MOVE, SELECT_TASK
 from lotus_sched_cli.core.records import Placement, Sector, Task, Worker
 
 from .assigners import Field
@@ -33,8 +33,8 @@ def order_of(task: Task) -> Order:
 def line_key(task: Task, layout: Layout) -> tuple[Any, ...]:
     """Equal for tasks that the same workers may take (files on a worker's own paths left aside)."""
     spec, needs = task.spec, task.needs
-    miner = 0 if needs.selector is Selector.TASK else spec.sector.miner
-    declared = task.sector.declared() & needs.touched if needs.selector is Selector.MOVE else 0
+    miner = 0 if needs.selector is SELECT_TASK else spec.sector.miner
+    declared = task.sector.declared() & needs.touched if needs.selector is SELECT_MOVE else 0
     return spec.type, spec.proof, miner, task.groups, needs, declared, layout
 
 
@@ -104,7 +104,7 @@ def _probe(task: Task, layout: Layout) -> Task:
     sector = Sector(task.spec.sector)
     for path_id, types in layout:
         sector.files[path_id] = Placement(types, False, {})
-    if task.needs.selector is Selector.MOVE:
+    if task.needs.selector is SELECT_MOVE:
         sector.files[""] = Placement(task.sector.declared() & task.needs.touched, False, {})
     probe = Task(task.spec, sector, task.memory, task.key)
     probe.needs, probe.groups = task.needs, task.groups
