@@ -63,13 +63,14 @@ class Balanced:
         task.stamp = next(self._stamps)
         if task.spec.type is _P2:
             self._prefetching.waits(task)
+        place = (task.key, task.stamp, task)
         for pool in task.pools:
-            pool.line.enqueue(task)
+            pool.line.enqueue(place)
         for worker in task.specials:
             line = worker.specials.get(task.spec.type)
             if line is None:
                 line = worker.specials[task.spec.type] = Line()
-            line.enqueue(task)
+            line.enqueue(place)
 
     def task_removed(self, task: Task) -> None:
         self._dirty_tasks.pop(task.spec.id, None)

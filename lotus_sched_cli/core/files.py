@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +11,7 @@ from . import space
 from .decisions import Decision, FilesMissing
 from .events import PathSpec
 from .needs import P1_OUTPUT, UNSEALED
-from .records import Path, Piece, Placement, Sector, Task, Worker
+from .records import NOBODY, Path, Piece, Placement, Sector, Task, Worker
 from .tasks import FileType, SectorId, TaskType
 
 #: Seconds after which files that nobody declares are lost for good.
@@ -29,6 +30,7 @@ class Files(ABC):
         self.workers: dict[str, Worker] = {}
         self.paths: dict[str, Path] = {}
         self.sectors: dict[SectorId, Sector] = {}
+        self._makers: dict[tuple[tuple[int, str | None], ...], tuple[tuple[int, str | None], ...]] = {}
 
     # -- paths ------------------------------------------------------------------------------------------------------
 
@@ -132,14 +134,12 @@ class Files(ABC):
         sector = self.sector(sector_id)
         placement = sector.files.get(path_id)
         if placement is None:
-            placement = sector.files[path_id] = Placement(0, primary, {})
+            placement = sector.files[path.spec.id] = Placement(0, primary)
             path.sectors.add(sector_id)
         fresh = types & ~placement.types
         placement.types |= types
         placement.primary |= primary
-        for bit in _BITS:
-            if types & bit and (fresh & bit or by is not None):
-                placement.by[bit] = by
+        self._set_makers(placement, types if by is not None else fresh, ((bit, by) for bit in _BITS))
         self._refresh_holders(path, sector)
         for task in sector.tasks.values():
             worker = task.worker if task.promise is None else task.promise.worker
@@ -162,9 +162,7 @@ class Files(ABC):
     def _remove_files(self, path: Path, sector: Sector, types: int) -> None:
         placement = sector.files[path.spec.id]
         placement.types &= ~types
-        for bit in _BITS:
-            if types & bit:
-                placement.by.pop(bit, None)
+        self._set_makers(placement, types, ())
         self._refresh_holders(path, sector)
         if not placement.types:
             del sector.files[path.spec.id]
@@ -172,6 +170,12 @@ class Files(ABC):
         piece = sector.piece
         if types & UNSEALED and piece is not None and piece.waits and not self._being_added(sector):
             self.set_piece(sector, self._locate_piece(sector, piece.worker_id, piece.proof, piece.guessed))
+
+    def _set_makers(self, placement: Placement, types: int, makers: Iterable[tuple[int, str | None]]) -> None:
+        """Who made the files of these types, in place of what was known of them."""
+        kept = [made for made in placement.by if not made[0] & types]
+        by = (*kept, *(made for made in makers if made[0] & types))
+        placement.by = self._makers.setdefault(by, by)
 
     def _reclassify_sector(self, sector: Sector, now: float) -> None:
         for task in list(sector.tasks.values()):
@@ -331,7 +335,7 @@ class Files(ABC):
             path = self.paths[path_id]
             if not placement.types & UNSEALED or not path.spec.can_seal:
                 continue
-            by = placement.by.get(UNSEALED)
+            by = placement.maker(UNSEALED)
             owners = [by] if by is not None and by in path.spec.owners else sorted(path.spec.owners)[:1]
             for worker_id in owners:
                 rank = (worker_id != prefer, worker_id, path_id)
@@ -394,14 +398,14 @@ class Files(ABC):
 def holders_of(path: Path, placement: Placement) -> frozenset[str]:
     """Whose hold the files on this path fill (A2, last sentences)."""
     if not path.spec.can_seal or not placement.types & P1_OUTPUT:
-        return frozenset()
+        return NOBODY
     owners = path.spec.owners
     if len(owners) <= 1:
         return owners
-    holders: frozenset[str] = frozenset()
+    holders = NOBODY
     for bit in _BITS:
         if placement.types & P1_OUTPUT & bit:
-            by = placement.by.get(bit)
+            by = placement.maker(bit)
             if by is None or by not in owners:
                 return owners
             holders |= {by}

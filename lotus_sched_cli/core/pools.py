@@ -45,14 +45,13 @@ class Line:
     start: int = 0
     tasks: int = 0
 
-    def enqueue(self, task: Task) -> None:
-        """Not during a pass: it may move what stands in the list."""
+    def enqueue(self, item: tuple[QueueKey, int, Task]) -> None:
+        """A task with its key and stamp. Not during a pass: it may move what stands in the list."""
         self.tasks += 1
         queue = self.queue
         if len(queue) > 2 * self.tasks + 64:
             queue[:] = [item for item in queue if item[2].waiting and item[1] == item[2].stamp]
             self.start = 0
-        item = (task.key, task.stamp, task)
         if not queue or queue[-1] < item:
             queue.append(item)
         else:

@@ -14,6 +14,8 @@ from .tasks import Kind, SectorId, TaskType
 
 #: Shared by all tasks that have none; never written to.
 NO_REASONS: Final[Mapping[str, Any]] = MappingProxyType({})
+#: There is more than one empty set in Python.
+NOBODY: Final[frozenset[str]] = frozenset()
 QueueKey = tuple[int, int, float, int, int]
 
 
@@ -65,12 +67,17 @@ class Path:
 
 @dataclass(slots=True, eq=False)
 class Placement:
-    """Files of one sector on one path."""
+    """Files of one sector on one path. ``by``: (type, the worker that made it); it and ``holders`` are shared by all that
+    have the same, as ten thousand sectors have a hundred makers."""
 
     types: int
     primary: bool
-    by: dict[int, str | None]
-    holders: frozenset[str] = frozenset()
+    by: tuple[tuple[int, str | None], ...] = ()
+    holders: frozenset[str] = NOBODY
+
+    def maker(self, bit: int) -> str | None:
+        """The worker that made the file of this type, as far as it is known."""
+        return next((worker for one, worker in self.by if one == bit), None)
 
 
 @dataclass(slots=True)

@@ -67,6 +67,7 @@ def zero_commitment(padded_size: int) -> bytes:
     return _node(half, half)
 
 
+@cache
 def zero_piece_cid(padded_size: int) -> str:
     """The id of a filler piece: ``zero_piece_cid(2048)`` is ``baga6ea4seaqpy7usqklokfx2vxuynmupslkeutzexe2uqurdg5vhtebhxqmpqmy``."""
     return unsealed_cid(zero_commitment(padded_size))

@@ -84,11 +84,11 @@ def _success(sector: Sector, task: TaskType, turn: int, result: bytes) -> ev.Ans
         case TaskType.ADD_PIECE:
             piece = msgspec.json.decode(result, type=PieceInfo)
             expected = cids.zero_piece_cid(piece.Size) if _is_power_of_two(piece.Size) else None
-            if piece.PieceCID is None or str(piece.PieceCID) != expected:
+            if expected is None or str(piece.PieceCID) != expected:
                 raise BadResult(
                     f"unexpected padding piece CID: expected:{expected}, got:{piece.PieceCID or '<nil>'}"
                 )
-            return ev.PieceAdded(turn, Piece(piece.Size, str(piece.PieceCID)))
+            return ev.PieceAdded(turn, Piece(piece.Size, expected))
         case TaskType.PRECOMMIT1:
             return ev.PreCommit1Done(turn, _bytes(result))
         case TaskType.PRECOMMIT2:

@@ -90,7 +90,7 @@ class Writes:
             values["phase"] = str(values["phase"].value)
         if "fetch" in values:
             values["fetch"] = int(values["fetch"])
-        self._writes.append((update(schema.tasks).where(schema.tasks.c.id == task_id).values(values), None))
+        self._add(_TASK_SET, i=task_id, **values)
 
     def delete_task(self, task_id: str) -> None:
         self._add(_TASK_DROP, i=task_id)
@@ -179,6 +179,7 @@ _KEPT_DROP = delete(schema.kept).where(
 )
 _KEPT_NEW = insert(schema.kept)
 _TASK_NEW = insert(schema.tasks)
+_TASK_SET = update(schema.tasks).where(schema.tasks.c.id == bindparam("i"))
 _TASK_DROP = delete(schema.tasks).where(schema.tasks.c.id == bindparam("i"))
 _PATH_DROP = delete(schema.paths).where(schema.paths.c.id == bindparam("i"))
 _PATH_NEW = insert(schema.paths)

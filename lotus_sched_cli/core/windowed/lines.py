@@ -103,9 +103,9 @@ def _probe(task: Task, layout: Layout) -> Task:
     """A task of the line whose files lie where those of all its tasks lie, and nowhere else."""
     sector = Sector(task.spec.sector)
     for path_id, types in layout:
-        sector.files[path_id] = Placement(types, False, {})
+        sector.files[path_id] = Placement(types, False)
     if task.needs.selector is SELECT_MOVE:
-        sector.files[""] = Placement(task.sector.declared() & task.needs.touched, False, {})
+        sector.files[""] = Placement(task.sector.declared() & task.needs.touched, False)
     probe = Task(task.spec, sector, task.memory, task.key)
     probe.needs, probe.groups = task.needs, task.groups
     return probe
