@@ -345,6 +345,9 @@ class SectorIndex:
         for files in on:
             if files.path_id == path_id:
                 return files
+        path = self.paths.get(path_id)
+        # One text for all its sectors.
+        path_id = path_id if path is None else path.info.ID
         files = Files(path_id)
         self._sectors[sector] = (*on, files)
         self._on_path.setdefault(path_id, set()).add(sector)
