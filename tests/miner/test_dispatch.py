@@ -344,6 +344,26 @@ async def test_a_queued_request_is_taken_out_by_hand(life: Life) -> None:
         await s.dispatch.remove_request(row.id)
 
 
+async def test_a_request_whose_removal_cannot_be_stored_waits_on(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.dispatch.scheduler.queue())
+
+    async def full(_writes: object) -> None:
+        raise StoreError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lotus_sched_cli.miner.writes.Writes.commit", full)
+        with pytest.raises(RpcError, match="not stored: database or disk is full"):
+            await s.dispatch.remove_request(row.id)
+    worker = await s.worker("w", C2)
+    await s.until(lambda: worker.calls)
+    await s.returned(worker.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+
+
 async def test_a_task_that_the_pipeline_no_longer_wants_is_ended_without_a_word(life: Life) -> None:
     s = await life()
     worker = await s.worker("w", C2)

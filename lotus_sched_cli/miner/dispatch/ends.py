@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from lotus_sched_cli.core.events import Outcome, TaskEnded, TaskRemoved
+from lotus_sched_cli.core.events import Outcome, TaskEnded, TaskQueued, TaskRemoved
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import CallError, CallID, SectorID
@@ -75,13 +75,21 @@ class Ends:
         await self._lose(flight, "given up by hand")
 
     async def remove_request(self, task_id: str) -> None:
-        """Take a queued request out; its step fails. Raises Lotus's RpcError for one that is not queued."""
+        """Take a queued request out; its step fails.
+
+        Raises Lotus's RpcError for one that is not queued, another when that cannot be stored: it waits on then.
+        """
         flight = self._desk.flights.get(task_id)
         if flight is None or flight.row.phase is not Phase.QUEUED or flight.settling is not None:
             raise RpcError(1, "No request with provided details found")
+        # First, so that no pass binds it while its end is being stored.
         self._desk.post(TaskRemoved(task_id))
         self._aheads.end(flight)
-        await self._desk.settle(flight, None, CallError(0, REMOVED), outcome=Outcome.CANCELLED)
+        try:
+            await self._desk.settle(flight, None, CallError(0, REMOVED), outcome=Outcome.CANCELLED)
+        except RpcError:
+            self._desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))
+            raise
 
     def _flight_of(self, call: CallID) -> Flight | None:
         found = self._desk.calls.get(call.ID)
