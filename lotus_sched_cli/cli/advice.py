@@ -41,6 +41,7 @@ ADVICE: Final[dict[Why, Advice]] = {
         "The worker does not offer this task type: switched off by a flag, a cap of 0, or not part of its sealer.",
         (
             "`lotus-worker info` lists what it offers; `lotus-worker tasks enable PC1` switches a type on.",
+            "The miner's own worker offers what `[Storage]` `Allow…` in its config.toml says, from its next start on.",
             "A stock worker with its P1 hold full, or ours under a stock miner, stops offering PC1 until there is room.",
         ),
     ),

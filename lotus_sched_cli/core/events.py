@@ -19,7 +19,8 @@ class WorkerSpec:
 
     ``id`` lasts over restarts; ``session`` is this process. ``limits`` holds only MaxConcurrent values above 0, by
     task type and seal proof number. ``gpus`` counts cards, memory is in bytes. ``demands`` is what the worker's own table
-    states of each task (the windowed policy looks at it); Lotus's default stands for what it leaves out.
+    states of each task (the windowed policy looks at it); Lotus's default stands for what it leaves out. ``builtin``: the
+    miner's own, whose tasks its config allows.
     """
 
     id: str
@@ -37,6 +38,7 @@ class WorkerSpec:
     demands: Demands = field(default_factory=dict)
     cap_aware: bool = True
     ignore_resources: bool = False
+    builtin: bool = False
 
     @property
     def label(self) -> str:

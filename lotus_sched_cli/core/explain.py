@@ -16,7 +16,7 @@ from .farm import Farm
 from .ledger import Promised, promised
 from .records import Task
 from .story import StoryLine
-from .tasks import TaskType
+from .tasks import ALLOWS, TaskType
 
 #: Renders a time of the scheduler's clock, in seconds.
 Clock = Callable[[float], str]
@@ -210,7 +210,11 @@ def change(refusal: Refusal | None, task: TaskSpec, worker: WorkerSpec, clock: C
                 flag = _flag_of(task.type)
                 return f"when {flag} is raised from 0 (lotus-miner sealing caps set {worker.name} {flag}=…)"
             short = task.type.short
-            if task.type in _SWITCHED:
+            if worker.builtin:
+                key = next((key for key, types in ALLOWS.items() if task.type in types), None)
+                if key is not None:
+                    return f"only if [Storage] {key} = true in the miner's config.toml, and the miner is started anew"
+            elif task.type in _SWITCHED:
                 return f"only if it offers {short} (lotus-worker tasks enable {short}, or started so)"
             return f"only if it is started anew with {short} among its tasks"
         case Why.STORAGE:

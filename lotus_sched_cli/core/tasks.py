@@ -146,6 +146,19 @@ ALWAYS_OFFERED: Final = frozenset(
     }
 )
 
+#: Key of [Storage] in the miner's config.toml → the task types that it lets the built-in worker do.
+ALLOWS: Final = {
+    "AllowSectorDownload": (TaskType.DOWNLOAD_SECTOR,),
+    "AllowAddPiece": (TaskType.ADD_PIECE, TaskType.DATA_CID),
+    "AllowPreCommit1": (TaskType.PRECOMMIT1,),
+    "AllowPreCommit2": (TaskType.PRECOMMIT2,),
+    "AllowCommit": (TaskType.COMMIT2,),
+    "AllowUnseal": (TaskType.UNSEAL,),
+    "AllowReplicaUpdate": (TaskType.REPLICA_UPDATE,),
+    "AllowProveReplicaUpdate2": (TaskType.PROVE_REPLICA_UPDATE2,),
+    "AllowRegenSectorKey": (TaskType.REGEN_SECTOR_KEY,),
+}
+
 
 class FileType(IntFlag):
     """Bit set of sector file types, a number on the wire."""

@@ -9,9 +9,8 @@ import socket
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
-from lotus_sched_cli.core.tasks import ALWAYS_OFFERED, TaskType
+from lotus_sched_cli.core.tasks import ALLOWS, ALWAYS_OFFERED, TaskType
 from lotus_sched_cli.lotus.rpc.client import Caller
 from lotus_sched_cli.sealers.base import Sealer
 from lotus_sched_cli.sealers.simconfig import SimConfig, load
@@ -23,19 +22,6 @@ from lotus_sched_cli.worker.local import LocalWorker
 
 from .config import Config
 from .store import Store
-
-#: Key of [Storage] → the task types that it allows.
-ALLOWS: Final = {
-    "AllowSectorDownload": (TaskType.DOWNLOAD_SECTOR,),
-    "AllowAddPiece": (TaskType.ADD_PIECE, TaskType.DATA_CID),
-    "AllowPreCommit1": (TaskType.PRECOMMIT1,),
-    "AllowPreCommit2": (TaskType.PRECOMMIT2,),
-    "AllowCommit": (TaskType.COMMIT2,),
-    "AllowUnseal": (TaskType.UNSEAL,),
-    "AllowReplicaUpdate": (TaskType.REPLICA_UPDATE,),
-    "AllowProveReplicaUpdate2": (TaskType.PROVE_REPLICA_UPDATE2,),
-    "AllowRegenSectorKey": (TaskType.REGEN_SECTOR_KEY,),
-}
 
 
 def sim_config(repo: Path) -> SimConfig:

@@ -490,6 +490,7 @@ class Registry:
             demands=demands_of(worker.info),
             cap_aware=worker.caps_source == "worker",
             ignore_resources=worker.info.IgnoreResources,
+            builtin=worker.builtin,
         )
 
 

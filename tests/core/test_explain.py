@@ -101,6 +101,17 @@ def test_what_is_said_of_a_stock_worker_names_the_miner_s_command() -> None:
     )
 
 
+def test_the_miner_s_own_worker_is_told_by_its_config() -> None:
+    s = Scene()
+    s.worker("m", {C2})
+    (spec,) = s.scheduler.workers()
+    s.tell(WorkerJoined(like(spec, builtin=True)))
+    s.queue(task(1, P1))
+    assert changes(s, "PC1-1")["m"] == (
+        "only if [Storage] AllowPreCommit1 = true in the miner's config.toml, and the miner is started anew"
+    )
+
+
 def test_bound_workers_limits_groups_and_missing_files() -> None:
     s = Scene()
     s.worker("bound", {P2}, caps(bound=True))
