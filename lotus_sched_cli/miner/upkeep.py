@@ -65,7 +65,7 @@ async def caps_set(miner: Miner, asked: str, values: Mapping[str, str]) -> Worke
     if _owns(worker):
         rows = await _told(miner, worker, "CapsSet", dict(values))
     else:
-        await _keep(miner, worker, worker.kept.set(worker.stated, values, go_time(miner.clock())))
+        await _keep(miner, worker, worker.kept.set(worker.stated, values, go_time(int(miner.clock()))))
         rows = _kept_rows(worker)
     log.info(f"caps of worker {worker.label} set by hand: {', '.join(f'{n}={v}' for n, v in values.items())}")
     return _table(worker, rows)
@@ -207,11 +207,13 @@ def _checked(name: str, value: str) -> None:
 
 
 async def _rows(worker: Worker) -> WorkerCapRows:
+    if not worker.registered:
+        return _table(worker, _kept_rows(worker), "it has not registered since the miner started")
     if not _owns(worker):
         return _table(worker, _kept_rows(worker))
     try:
         if worker.caller is None:
-            raise RpcConnectError("it has not registered since the miner started", sent=False)
+            raise RpcConnectError("it is away", sent=False)
         rows = await worker.caller.call("CapsList", result=list[CapRow], timeout=SESSION_TIMEOUT)
     except (RpcError, RpcConnectError) as e:
         return _table(worker, _kept_rows(worker), str(e))
@@ -219,6 +221,12 @@ async def _rows(worker: Worker) -> WorkerCapRows:
 
 
 def _kept_rows(worker: Worker) -> list[CapRow]:
+    """What the miner knows: of a worker that has said nothing yet, only what it keeps for it."""
+    if not worker.registered:
+        kept = worker.kept.caps
+        return [
+            CapRow(n, kept[n].value, "live", kept[n].since, kept[n].over) for n in names.OPTIONS if n in kept
+        ]
     rows = []
     for name in names.OPTIONS:
         stated, cap = text(worker.stated, name), worker.kept.caps.get(name)

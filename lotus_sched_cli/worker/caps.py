@@ -106,7 +106,7 @@ class LiveCaps:
     def set(self, values: Mapping[str, str]) -> None:
         """Set caps by name; on disk when this returns. Raises UserError: nothing is changed then."""
         changes = dict(self._live)
-        since = go_time(time.time())
+        since = go_time(int(time.time()))
         for name, text in values.items():
             value = names.text_of(name, names.parse(name, text))
             changes[name] = Live(value, self._started_text(name), since)

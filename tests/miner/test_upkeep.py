@@ -47,6 +47,12 @@ async def test_a_stock_worker_s_caps_are_kept_here_and_outlive_restarts_of_the_m
     await s.stop()
     await again.start()
     try:
+        (before,) = await upkeep.caps_list(miner(again), "stock")
+        assert "not registered since the miner started" in before.Error
+        assert {row.Name: (row.Value, row.Source) for row in before.Caps} == {
+            "precommit1max": ("2", "live"),
+            "addpiecemax": ("1", "live"),
+        }
         await again.connect(fake)
         worker = again.registry.live()[0]
         assert worker.caps.precommit1_max == 2 and again.registry.limits(worker)[AP, 8] == 1

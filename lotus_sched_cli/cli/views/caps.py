@@ -38,9 +38,8 @@ def cap_table(workers: Iterable[Mapping[str, Any]], *, all_caps: bool = False) -
     errors: list[str] = []
     for worker in workers:
         if worker.get("Error"):
-            errors.append(
-                f"{worker['Name']} ({worker['Session'][:8]}) shows what it told last: {worker['Error']}"
-            )
+            shows = "shows what is known of it" if worker["Caps"] else "shows nothing"
+            errors.append(f"{worker['Name']} ({worker['Session'][:8]}) {shows}: {worker['Error']}")
         for cap in worker["Caps"]:
             name = cap["Name"]
             unset = cap["Value"] == text_of(name, value_of(DEFAULTS, name)) and cap["Source"] != "live"
