@@ -113,10 +113,11 @@ def ratio_of(row: Row) -> float:
 
 
 def commands(command: Any, *words: str) -> Iterator[tuple[str, ...]]:
-    """Every command's words."""
+    """The words of every command that is listed."""
     yield words
     for name, lazy in getattr(command, "lazy", {}).items():
-        yield from commands(lazy.load(name), *words, name)
+        if not lazy.hidden:
+            yield from commands(lazy.load(name), *words, name)
 
 
 def listed(env: dict[str, str]) -> Row:
