@@ -14,6 +14,7 @@ from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import CallError, CallID, SectorID
 from lotus_sched_cli.miner.records import Phase
 from lotus_sched_cli.miner.store import StoreError
+from lotus_sched_cli.miner.writes import Writes
 
 C2, P1, P2, AP = TaskType.COMMIT2, TaskType.PRECOMMIT1, TaskType.PRECOMMIT2, TaskType.ADD_PIECE
 FIN, GET = TaskType.FINALIZE, TaskType.FETCH
@@ -362,6 +363,100 @@ async def test_a_request_whose_removal_cannot_be_stored_waits_on(
     await s.until(lambda: worker.calls)
     await s.returned(worker.last, C2, b"proof")
     await s.until(lambda: s.pipeline.done)
+
+
+class SlowStore:
+    """A store whose next write begins (``begun``), and ends when the test says so (``go_on``)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self.full = False
+        commit = Writes.commit
+
+        async def slow(writes: Writes) -> None:
+            if not self.begun.is_set():
+                self.begun.set()
+                await self.go_on.wait()
+                if self.full:
+                    raise StoreError("database or disk is full")
+            await commit(writes)
+
+        monkeypatch.setattr(Writes, "commit", slow)
+
+
+async def test_nobody_gets_a_request_while_its_removal_is_being_stored(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.dispatch.scheduler.queue())
+    worker = await s.worker("w", P1)
+    store = SlowStore(monkeypatch)
+    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
+    await store.begun.wait()
+    worker.tasks = {C2}
+    s.registry.by_id["id-of-w"].tasks = frozenset({C2})
+    s.dispatch.worker_tasks(s.registry.by_id["id-of-w"])
+    with pytest.raises(RpcError, match="does not wait for a worker any more"):
+        await s.dispatch.assign(row.id, "id-of-w", True)
+    with pytest.raises(RpcError, match="No request with provided details found"):
+        await s.dispatch.remove_request(row.id)
+    store.go_on.set()
+    await removal
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done[0][2].endswith("scheduling request removed") and not worker.calls
+
+
+async def test_a_removal_goes_on_when_the_operator_no_longer_waits_for_it(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.dispatch.scheduler.queue())
+    store = SlowStore(monkeypatch)
+    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
+    await store.begun.wait()
+    removal.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await removal
+    store.go_on.set()
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done[0][2].endswith("scheduling request removed")
+
+
+async def test_a_miner_that_dies_before_the_removal_is_stored_queues_the_request_again(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.dispatch.scheduler.queue())
+    store = SlowStore(monkeypatch)
+    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
+    await store.begun.wait()
+    s = await life()
+    await asyncio.gather(removal, return_exceptions=True)
+    worker = await s.worker("w", C2)
+    await s.until(lambda: worker.calls)
+
+
+async def test_a_task_that_is_not_wanted_while_its_removal_fails_is_ended_all_the_same(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.dispatch.scheduler.queue())
+    store = SlowStore(monkeypatch)
+    store.full = True
+    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
+    await store.begun.wait()
+    cancel = asyncio.create_task(s.dispatch.cancel(row.id))
+    await asyncio.sleep(0)
+    store.go_on.set()
+    with pytest.raises(RpcError, match="not stored"):
+        await removal
+    await cancel
+    await s.until(lambda: not s.dispatch.scheduler.queue())
+    assert await s.store.tasks() == [] and row.id not in s.dispatch.desk.flights
 
 
 async def test_a_task_that_the_pipeline_no_longer_wants_is_ended_without_a_word(life: Life) -> None:

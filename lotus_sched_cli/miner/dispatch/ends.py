@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -85,11 +86,18 @@ class Ends:
         # First, so that no pass binds it while its end is being stored.
         self._desk.post(TaskRemoved(task_id))
         self._aheads.end(flight)
+        failures: list[RpcError] = []
+        # Whoever asked may go away meanwhile; what has begun comes to its end.
+        await asyncio.shield(self._desk.spawn(self._take_out(flight, failures), "removed request"))
+        if failures:
+            raise failures[0]
+
+    async def _take_out(self, flight: Flight, failures: list[RpcError]) -> None:
         try:
             await self._desk.settle(flight, None, CallError(0, REMOVED), outcome=Outcome.CANCELLED)
-        except RpcError:
+        except RpcError as e:
             self._desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))
-            raise
+            failures.append(e)
 
     def _flight_of(self, call: CallID) -> Flight | None:
         found = self._desk.calls.get(call.ID)
@@ -117,7 +125,9 @@ class Ends:
             # Nobody could end, on the worker, what has no name yet.
             await flight.answer(ASK_WAIT)
         if flight.settling is not None:
-            await asyncio.shield(flight.settling)
+            # What could not be stored left it as it was: still to be ended.
+            with contextlib.suppress(RpcError):
+                await asyncio.shield(flight.settling)
         if desk.flights.get(task_id) is not flight:
             return
         if flight.row.phase is Phase.QUEUED:
