@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,6 +23,9 @@ from .store import StoreError
 from .workers import SESSION_TIMEOUT, Registry, Worker
 
 log = get("advmgr")
+
+#: A worker stores its caps before it answers; how long that is waited for.
+TELL_TIMEOUT: Final = 3 * SESSION_TIMEOUT
 
 
 def find(workers: Registry, asked: str) -> Worker:
@@ -56,7 +59,7 @@ async def caps_list(miner: Miner, asked: str) -> list[WorkerCapRows]:
 async def caps_set(miner: Miner, asked: str, values: Mapping[str, str]) -> WorkerCapRows:
     """Change caps by name: passed on to a worker that knows its caps, kept here for any other.
 
-    Stored before this returns. Raises RpcError: nothing is changed then.
+    Stored before this returns. Raises RpcError: nothing is changed then, unless the worker did not answer in time.
     """
     worker = find(miner.workers, asked)
     for name, value in values.items():
@@ -72,7 +75,7 @@ async def caps_set(miner: Miner, asked: str, values: Mapping[str, str]) -> Worke
 
 
 async def caps_reset(miner: Miner, asked: str, which: list[str]) -> WorkerCapRows:
-    """Drop live values, all where none are named. Raises RpcError: nothing is changed then."""
+    """Drop live values, all where none are named. Raises RpcError as ``caps_set`` does."""
     worker = find(miner.workers, asked)
     try:
         for name in which:
@@ -122,14 +125,21 @@ def _owns(worker: Worker) -> bool:
 async def _told(miner: Miner, worker: Worker, method: str, value: Any) -> list[CapRow]:
     try:
         if worker.caller is None:
-            raise RpcConnectError("it has not registered since the miner started", sent=False)
+            raise RpcConnectError("it is away", sent=False)
         rows: list[CapRow] = await worker.caller.call(
-            method, value, result=list[CapRow], timeout=3 * SESSION_TIMEOUT
+            method, value, result=list[CapRow], timeout=TELL_TIMEOUT
         )
-        await miner.workers.refresh(worker)
     except RpcConnectError as e:
+        if e.sent:
+            raise RpcError(
+                1,
+                f"worker {worker.label} has not answered (waited up to {TELL_TIMEOUT:g} s) and may still take the change "
+                f"when it goes on: see that it runs, then look with 'sealing caps list {worker.name}'",
+            ) from e
         raise RpcError(
-            1, f"worker {worker.label} keeps its caps itself and does not answer: {e}; try again when it does"
+            1,
+            f"worker {worker.label} keeps its caps itself and is out of reach, nothing is changed: start it, or see "
+            f"that the miner reaches it, then try again: {e}",
         ) from e
     except RpcError as e:
         if e.unknown_method:
@@ -137,6 +147,11 @@ async def _told(miner: Miner, worker: Worker, method: str, value: Any) -> list[C
                 1, f"worker {worker.label} is too old to change its caps while it runs; update it"
             ) from e
         raise
+    try:
+        await miner.workers.refresh(worker)
+    except RpcConnectError as e:
+        # It has them, and tells so itself when it can.
+        log.warn(f"worker {worker.label} has changed its caps, but was not asked what it offers now: {e}")
     return rows
 
 
@@ -215,7 +230,10 @@ async def _rows(worker: Worker) -> WorkerCapRows:
         if worker.caller is None:
             raise RpcConnectError("it is away", sent=False)
         rows = await worker.caller.call("CapsList", result=list[CapRow], timeout=SESSION_TIMEOUT)
-    except (RpcError, RpcConnectError) as e:
+    except RpcConnectError as e:
+        why = f"it has not answered (waited up to {SESSION_TIMEOUT:g} s)" if e.sent else str(e)
+        return _table(worker, _kept_rows(worker), why)
+    except RpcError as e:
         return _table(worker, _kept_rows(worker), str(e))
     return _table(worker, rows)
 

@@ -61,6 +61,8 @@ class FakeWorker:
     aborted: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     away: bool = False
+    #: It takes what is sent, and answers nothing: stopped by a signal, or its disk hangs.
+    frozen: bool = False
     version: int = WORKER_API_VERSION
     #: Called with the CallID before it is answered.
     before_answer: Callable[[CallID], Any] | None = None
@@ -79,6 +81,11 @@ class FakeWorker:
         if self.away:
             raise RpcConnectError(
                 f'RPC client error: sendRequest failed: Post "{self.url}": refused', sent=False
+            )
+        if self.frozen:
+            raise RpcConnectError(
+                f'RPC client error: sendRequest failed: Post "{self.url}": context deadline exceeded',
+                sent=True,
             )
         match method:
             case "Version":

@@ -90,10 +90,43 @@ async def test_a_lowered_cap_lets_work_finish_and_takes_no_more(s: Stage) -> Non
 async def test_a_worker_out_of_reach_is_told_of_and_nothing_changes(s: Stage) -> None:
     fake = await s.worker("w", P1)
     fake.away = True
-    with pytest.raises(RpcError, match="keeps its caps itself and does not answer"):
+    with pytest.raises(RpcError, match="keeps its caps itself and is out of reach, nothing is changed"):
         await upkeep.caps_set(miner(s), "w", {"precommit1max": "9"})
     listed = (await upkeep.caps_list(miner(s), "w"))[0]
     assert "refused" in listed.Error and value(listed, "precommit1max") == ("7", "worker")
+
+
+async def test_of_a_frozen_worker_it_is_said_that_it_may_still_take_the_change(s: Stage) -> None:
+    fake = await s.worker("w", P1)
+    fake.frozen = True
+    for change in (
+        upkeep.caps_set(miner(s), "w", {"precommit1max": "9"}),
+        upkeep.caps_reset(miner(s), "w", []),
+    ):
+        with pytest.raises(RpcError) as failed:
+            await change
+        assert "has not answered" in str(failed.value) and "may still take the change" in str(failed.value)
+        assert str(failed.value).endswith("then look with 'sealing caps list w'")
+        assert "RPC client error" not in str(failed.value)
+    listed = (await upkeep.caps_list(miner(s), "w"))[0]
+    assert listed.Error.startswith("it has not answered") and value(listed, "precommit1max") == (
+        "7",
+        "worker",
+    )
+
+
+async def test_a_worker_that_freezes_after_it_took_the_change_has_taken_it(s: Stage) -> None:
+    fake = await s.worker("w", P1)
+    answer = fake.call
+
+    async def once(method: str, *params: Any, **how: Any) -> Any:
+        rows = await answer(method, *params, **how)
+        fake.frozen = fake.frozen or method == "CapsSet"
+        return rows
+
+    fake.call = once  # type: ignore[method-assign]
+    table = await upkeep.caps_set(miner(s), "w", {"precommit1max": "9"})
+    assert value(table, "precommit1max") == ("9", "live")
 
 
 async def test_which_worker_is_meant(s: Stage) -> None:
