@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lotus_sched_cli.cli.views.caps import CapLine, CapTable
 
 from .spans import Doc, Span
@@ -23,8 +25,11 @@ def cap_table(view: CapTable) -> list[Span]:
 
 
 def source(row: CapLine) -> str:
-    """``live since 2026-11-25T13:17:40Z, else 7 (default), kept by the miner``."""
+    """``live since 2026-11-25T13:17:40Z, else 7 (default), kept by the miner``; to the second, as Lotus's times."""
     text = row.source
     if row.source == "live":
-        text = f"live since {row.since}, else {row.started} ({row.started_source})"
+        # Some workers tell fractions of a second.
+        since = re.sub(r"\.\d+", "", row.since)
+        known = f" ({row.started_source})" if row.started_source else ""
+        text = f"live since {since}, else {row.started}{known}"
     return f"{text}, kept by the miner" if row.owner == "miner" and row.source == "live" else text
