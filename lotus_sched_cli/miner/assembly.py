@@ -177,6 +177,7 @@ def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispa
         dispatch.desk.spawn,
     )
     index.judge, dispatch.desk.made = leftovers.judge, leftovers.made
-    dispatch.desk.adopted, dispatch.desk.unwanted = leftovers.adopted, leftovers.unwanted
+    dispatch.desk.adopted = leftovers.adopted
+    dispatch.desk.disown, dispatch.desk.unwanted = leftovers.disown, leftovers.unwanted
     workers.listen(dispatch, reown=index.reown, moved=index.moved)
     return dispatch, index

@@ -301,12 +301,16 @@ class SectorIndex:
         writes.declare(path_id, sector, changed, primary=primary, by=files.by)
         await writes.commit()
 
-    async def mark_stale(self, files: Files, sector: SectorId, types: FileType) -> None:
-        """These are no good: the scheduler does not hear of them, whoever fetches tries them last."""
-        files.stale |= types
-        self._emit(FilesDropped(files.path_id, sector, types))
+    async def mark_stale(self, sector: SectorId, found: Iterable[tuple[Files, FileType]]) -> None:
+        """These are no good: the scheduler does not hear of them, whoever fetches tries them last.
+
+        All are marked before the first is written.
+        """
         writes = self._store.writes()
-        writes.undeclare(files.path_id, sector, types)
+        for files, types in found:
+            files.stale |= types
+            self._emit(FilesDropped(files.path_id, sector, types))
+            writes.undeclare(files.path_id, sector, types)
         await writes.commit()
 
     async def drop_sector(self, path_id: str, sector: SectorId, types: int) -> None:

@@ -62,13 +62,13 @@ class Leftovers:
 
     async def made(self, sector: SectorId, worker_id: str) -> None:
         """PreCommit1 is done there: whatever another path has of its output was made by an attempt before."""
-        found = False
+        found = []
         for files in self._index.on(sector):
             path = self._index.paths.get(files.path_id)
             types = files.types & OUTPUT & ~files.stale
             if path is not None and worker_id not in path.owners and types:
-                await self._index.mark_stale(files, sector, types)
-                found = True
+                found.append((files, types))
+        await self._index.mark_stale(sector, found)
         if found:
             self._spawn(self._delete(sector), "leftovers")
 
@@ -86,17 +86,19 @@ class Leftovers:
         await writes.commit()
         await self.made(sector, worker_id)
 
-    async def unwanted(self, sector: SectorId, worker_id: str) -> None:
-        """A copy that was made ahead is not wanted there: it goes, where the files lie elsewhere too."""
+    async def disown(self, sector: SectorId, worker_id: str) -> None:
+        """A copy that was made ahead counts no more, where the files lie elsewhere too."""
         here, elsewhere = self._copies(sector, worker_id)
-        good = stale = FileType.NONE
+        good = FileType.NONE
         for files in elsewhere:
             good |= files.types & ~files.stale
-        for files in here:
-            if types := files.types & OUTPUT & ~files.stale & good:
-                await self._index.mark_stale(files, sector, types)
-            stale |= files.stale
-        if stale:
+        found = [(files, types) for files in here if (types := files.types & OUTPUT & ~files.stale & good)]
+        await self._index.mark_stale(sector, found)
+
+    async def unwanted(self, sector: SectorId, worker_id: str) -> None:
+        """A copy that was made ahead is not wanted there: it goes, where the files lie elsewhere too."""
+        await self.disown(sector, worker_id)
+        if any(files.stale for files in self._copies(sector, worker_id)[0]):
             await self._delete(sector)
 
     def _copies(self, sector: SectorId, worker_id: str) -> tuple[list[Files], list[Files]]:
@@ -119,10 +121,15 @@ class Leftovers:
                 if fresh and not path.owners & self._index.makers(sector):
                     stale = await self.judge(path, sector, fresh)
                     if stale:
-                        await self._index.mark_stale(files, sector, stale)
+                        await self._index.mark_stale(sector, [(files, stale)])
                 files.fresh = FileType.NONE
                 if files.stale:
                     self._spawn(self._delete(sector), "leftovers")
+
+    def _made_on(self, files: Files, sector: SectorId) -> bool:
+        """Whether a worker is just now making them anew there, or fetching them."""
+        path = self._index.paths.get(files.path_id)
+        return path is not None and bool(path.owners & self._index.makers(sector))
 
     async def _delete(self, sector: SectorId) -> None:
         stale = FileType.NONE
@@ -132,8 +139,12 @@ class Leftovers:
             keep = [f.path_id for f in self._index.on(sector) if one & f.types & ~f.stale]
             if not keep:
                 continue
+            only = [
+                f.path_id for f in self._index.on(sector) if one & f.stale and not self._made_on(f, sector)
+            ]
+            if not only:
+                continue
             log.warning(f"removing left-over {names(one)} of {sector}: those that count lie elsewhere")
-            only = [f.path_id for f in self._index.on(sector) if one & f.stale]
             try:
                 await self._remove(sector, one, keep, only)
             except Exception as e:

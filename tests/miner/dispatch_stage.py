@@ -221,6 +221,7 @@ class Stage:
         self.removed: list[tuple[int, FileType, str]] = []
         self.leftovers = Leftovers(store, self.index, self._remove, self.dispatch.desk.spawn)
         self.dispatch.desk.adopted = self.leftovers.adopted
+        self.dispatch.desk.disown = self.leftovers.disown
         self.dispatch.desk.unwanted = self.leftovers.unwanted
         self.registry.listen(self.dispatch, reown=self.index.reown, moved=self.index.moved)
 

@@ -14,6 +14,7 @@ from miner.dispatch_stage import FakeWorker, Stage, stage
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.types import CallError, CallID
 from lotus_sched_cli.miner.dispatch.wire import ABORTED
+from lotus_sched_cli.miner.leftovers import remember
 from lotus_sched_cli.miner.records import Phase, TaskRow
 
 P1, P2 = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2
@@ -341,3 +342,112 @@ async def test_a_stock_worker_cannot_be_told_and_its_copy_goes_when_it_has_come(
     await s.dispatch.returned("ReturnFetch", fetch, None, None)
     await s.until(lambda: {path for _, _, path in s.removed} == {"path-0-of-w"})
     assert set(where(s, 2)) == {"path-0-of-p1"}
+
+
+async def ready_on_w(s: Stage) -> tuple[FakeWorker, TaskRow]:
+    """The PC2 of sector 2 is bound to w, its copy is there or still coming; the source is on p1."""
+    _, w, first, second = await busy(s)
+    await s.declare(w, 2, FileType.SEALED)
+    await s.returned(w.calls[0][2], P2, {})
+    await s.until(lambda: s.phase(first) == "gone" and s.phase(second) == "bound")
+    return w, second
+
+
+async def test_a_pc2_that_is_lost_before_it_begins_leaves_no_second_copy(life: Life) -> None:
+    s = await life()
+    w, second = await ready_on_w(s)
+    w.away = True
+    s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
+    await s.dispatch.give_up(w.last)
+    await s.until(lambda: s.removed == [(2, FileType.SEALED, "path-0-of-w")])
+    assert s.phase(second) == "queued" and set(where(s, 2)) == {"path-0-of-p1"}
+
+
+async def test_lost_and_bound_there_again_it_is_fetched_as_any_other(life: Life) -> None:
+    s = await life()
+    w, second = await ready_on_w(s)
+    await s.dispatch.give_up(w.last)
+    await s.until(lambda: w.methods[2:] == ["Fetch"])
+    assert w.calls[2][1][1:] == [6, "sealing", "move"], "what had come counts no more"
+    await s.declare(w, 2, OUTPUT)
+    await s.dispatch.returned("ReturnFetch", w.last, None, None)
+    await s.until(lambda: s.phase(second) == "running")
+    assert where(s, 2)["path-0-of-w"] == OUTPUT
+
+
+async def test_nor_does_one_that_is_not_wanted_any_more(life: Life) -> None:
+    s = await life()
+    w, second = await ready_on_w(s)
+    await s.dispatch.cancel(second.id)
+    assert w.aborted == [w.last.ID]
+    await s.until(lambda: s.removed == [(2, FileType.SEALED, "path-0-of-w")])
+    assert set(where(s, 2)) == {"path-0-of-p1"}
+
+
+async def test_a_copy_that_a_pc2_began_with_stays_when_the_pc2_fails(life: Life) -> None:
+    s = await life()
+    _, w, _, second = await busy(s)
+    await comes(s, w, w.last)
+    await s.returned(w.calls[0][2], P2, {})
+    await s.until(lambda: s.phase(second) == "running" and len(s.removed) == 2)
+    await s.returned(w.last, P2, None, CallError(0, "out of GPU memory"))
+    await s.until(lambda: s.phase(second) == "gone")
+    assert set(where(s, 2)) == {"path-0-of-w"}
+    assert {path for _, _, path in s.removed} == {"path-0-of-p1"}
+
+
+async def test_a_miner_that_dies_before_an_unwanted_copy_is_deleted_has_it_deleted_later(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    p1, w, _, second = await busy(s)
+    writes = s.store.writes()
+    remember(writes, SectorId(1000, 2), "id-of-p1")
+    await writes.commit()
+    await s.declare(w, 2, FileType.SEALED)
+    call, asked, never = w.call, asyncio.Event(), asyncio.Event()
+
+    async def hangs(method: str, *params: Any, **more: Any) -> Any:
+        if method == "AbortCall":
+            asked.set()
+            await never.wait()
+        return await call(method, *params, **more)
+
+    monkeypatch.setattr(w, "call", hangs)
+    other = await s.worker("other", P2)
+    await asked.wait()
+    assert s.removed == []
+    await s.until(lambda: s.phase(second) == "preparing")
+    await s.written()
+    s = await life()
+    monkeypatch.setattr(w, "call", call)
+    s.index.judge = s.leftovers.judge
+    for worker in (p1, other, w):
+        await s.connect(worker)
+    await s.declare(p1, 2, OUTPUT)
+    await s.declare(w, 2, FileType.SEALED)
+    await s.leftovers.joined("id-of-w")
+    await s.until(lambda: s.removed == [(2, FileType.SEALED, "path-0-of-w")])
+    assert set(where(s, 2)) == {"path-0-of-p1"}
+
+
+async def test_files_that_are_promised_to_a_worker_again_are_not_deleted_under_their_fetch(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    p1, w = await s.worker("p1", P1), await s.worker("w", P2)
+    await s.declare(p1, 2, OUTPUT)
+    await s.declare(w, 2, OUTPUT)
+    removed, remove = [], s.leftovers._remove
+
+    async def slowly(sector: SectorId, types: FileType, keep: Any, only: Any) -> None:
+        # While the first goes, the worker is told to fetch them again.
+        monkeypatch.setattr(s.index, "makers", lambda _: frozenset({"id-of-w"}))
+        removed.append(types)
+        await remove(sector, types, keep, only)
+
+    monkeypatch.setattr(s.leftovers, "_remove", slowly)
+    await s.leftovers.unwanted(SectorId(1000, 2), "id-of-w")
+    assert len(removed) == 1, "the second is being written by now"
+    await s.declare(w, 2, OUTPUT)
+    assert where(s, 2)["path-0-of-w"] == OUTPUT

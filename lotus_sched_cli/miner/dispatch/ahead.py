@@ -108,6 +108,9 @@ class Aheads:
 
     async def _clear(self, flight: Flight, worker_id: str, calls: tuple[str, ...]) -> None:
         desk = self._desk
+        # First: a miner that dies before the copy is deleted takes it for a leftover when the worker declares it again.
+        if desk.disown is not None and worker_id not in desk.makers(flight.sector):
+            await desk.disown(flight.sector, worker_id)
         if flight.row.phase is Phase.QUEUED and not flight.ahead:
             writes = desk.store.writes()
             writes.task(flight.row.id, **NOWHERE)
@@ -122,15 +125,11 @@ class Aheads:
                     await worker.caller.call("AbortCall", name, result=None, timeout=ABORT_TIMEOUT)
                 except (RpcError, RpcConnectError) as e:
                     log.info(f"worker {worker.label} does not end the fetch of sector {flight.sector}: {e}")
-        await self._remove(flight.sector, worker_id)
-
-    async def _remove(self, sector: SectorId, worker_id: str) -> None:
-        if self._desk.unwanted is not None and worker_id not in self._desk.makers(sector):
-            await self._desk.unwanted(sector, worker_id)
+        await desk.remove_copy(flight.sector, worker_id)
 
     def returned(self, call: str) -> bool:
         """A fetch of a stock worker that nobody wanted any more is over; whether it was one."""
         found = self._going_on.pop(call, None)
         if found is not None:
-            self._desk.spawn(self._remove(*found), "files fetched ahead")
+            self._desk.spawn(self._desk.remove_copy(*found), "files fetched ahead")
         return found is not None

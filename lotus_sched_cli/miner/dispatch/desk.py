@@ -65,7 +65,8 @@ class Desk:
         self.made: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
         #: Called when a PreCommit2 begins with a copy of the files on this worker, which counts from now on.
         self.adopted: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
-        #: Called when a copy of a sector's files on this worker is not wanted.
+        #: Called when a copy of a sector's files on this worker counts no more, and when it is to be deleted.
+        self.disown: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
         self.unwanted: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
         self.measured = Measured()
         self.flights: dict[str, Flight] = {}
@@ -152,6 +153,15 @@ class Desk:
             if (f.on_worker or f.ahead) and f.row.worker_id
         )
 
+    def drop_copy(self, flight: Flight) -> None:
+        """It ends without its result: a copy that its PreCommit2 did not begin with is not wanted any more."""
+        if flight.copied and flight.row.worker_id:
+            self.spawn(self.remove_copy(flight.sector, flight.row.worker_id), "files fetched ahead")
+
+    async def remove_copy(self, sector: SectorId, worker_id: str) -> None:
+        if self.unwanted is not None and worker_id not in self.makers(sector):
+            await self.unwanted(sector, worker_id)
+
     # -- waiting for workers -----------------------------------------------------------------------------------------
 
     def wake(self, worker_id: str) -> None:
@@ -232,6 +242,8 @@ class Desk:
         self.detach(flight)
         text = "" if error is None else str(error)
         flight.error = text
+        if error is not None:
+            self.drop_copy(flight)
         if flight.cancelling:
             if was_bound:
                 self.post(TaskEnded(flight.row.id, Outcome.CANCELLED, text))

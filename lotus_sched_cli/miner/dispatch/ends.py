@@ -141,6 +141,7 @@ class Ends:
         bound = flight.on_worker
         desk.forget(flight)
         if bound:
+            desk.drop_copy(flight)
             desk.post(TaskEnded(task_id, Outcome.CANCELLED, "cancelled"))
         await self._delete(task_id)
 
