@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from lotus_sched_cli.core.tasks import (
     ALL_FILE_TYPES,
@@ -20,15 +22,23 @@ from lotus_sched_cli.core.tasks import (
     PathType,
     SectorId,
 )
+from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.types import FsStat, LocalStorageMeta, StorageInfo
 
 from .disk import DiskThreads
 from .errors import AllocateSpaceError, NotFoundError, StorageError, os_error
 from .fsstat import SpaceModel, Volume, fs_stat
+from .inuse import InUse
 from .meta import META_FILE, parse_name
 
 #: Folder of downloads in progress in each type folder; scans pass it over.
 FETCHING = "fetching"
+#: There, too: what a file that has come replaces, for as long as the two renames take.
+REPLACED = ".replaced"
+#: Where another process may be fetching, too, only downloads that have not grown for so many seconds are left-overs.
+IDLE: Final = 3600.0
+
+log = get("stores")
 
 Key = tuple[SectorId, FileType]
 
@@ -51,6 +61,7 @@ class LocalPath:
         self.root = root
         self.meta = meta
         self.disk = disk
+        self._in_use = InUse(root)
         self._space = space
         self._timeout = stat_timeout
         self._reserved: list[tuple[Key, int]] = []
@@ -60,6 +71,11 @@ class LocalPath:
     @property
     def id(self) -> str:
         return self.meta.ID
+
+    def close(self) -> None:
+        """Lets its threads and its lock go."""
+        self.disk.close()
+        self._in_use.release()
 
     def info(self, url: str) -> StorageInfo:
         """What the index is told at the attach."""
@@ -191,12 +207,20 @@ class LocalPath:
             raise os_error(f"looking for {self.file(type, sector)}", err) from None
 
     def _prepare(self) -> list[Key]:
+        shared = False
+        try:
+            shared = self._in_use.take()
+        except OSError as err:
+            raise os_error(f"opening {self.root}", err) from None
+        if shared:
+            log.info(f"{self.root} is in use by another process on this host; what that one fetches stays")
         for type in ALL_FILE_TYPES:
             folder = self.root / FILE_TYPE_NAMES[type]
             try:
                 folder.mkdir(mode=0o755, exist_ok=True)
                 for left in _listed(folder / FETCHING):
-                    remove_tree(Path(left))
+                    if not shared or _given_up(Path(left)):
+                        remove_tree(Path(left))
             except OSError as err:
                 if self.meta.CanSeal or self.meta.CanStore:
                     raise os_error(f"creating {folder}", err) from None
@@ -251,6 +275,19 @@ def require(path: LocalPath | None, id: str) -> LocalPath:
     if path is None:
         raise NotFoundError(f"no path with ID {id} is open here")
     return path
+
+
+def _given_up(entry: Path) -> bool:
+    """Whether a download, a file or a folder of files, has not grown for long. Raises OSError."""
+    if entry.suffix == REPLACED:
+        return False
+    grown = [entry.lstat().st_mtime]
+    for inside in entry.rglob("*"):
+        try:
+            grown.append(inside.lstat().st_mtime)
+        except FileNotFoundError:
+            return False
+    return time.time() - max(grown) > IDLE
 
 
 def _listed(folder: Path) -> list[str]:

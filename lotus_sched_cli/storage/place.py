@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from .errors import os_error
-from .path import FETCHING, remove_tree
+from .path import FETCHING, REPLACED, remove_tree
 from .tars import sync_folder
 
 _CHUNK = 64 << 20
@@ -25,7 +25,7 @@ def clear(temp: Path) -> None:
 
 def put(temp: Path, final: Path) -> None:
     """Renames a complete file or folder into its place; what stood there goes. Raises StorageError."""
-    old = final.parent / FETCHING / f"{final.name}.replaced"
+    old = final.parent / FETCHING / f"{final.name}{REPLACED}"
     try:
         _rename_over(temp, final, old)
     except OSError as err:
@@ -39,7 +39,7 @@ def transfer(source: Path, final: Path, temp: Path) -> bool:
     Gives whether it was copied: then the source is still there. Raises StorageError.
     """
     clear(temp)
-    old = temp.with_name(f"{final.name}.replaced")
+    old = temp.with_name(f"{final.name}{REPLACED}")
     try:
         # Never by way of ``temp``: what lies there is thrown away when a path is opened, and this is the only copy.
         _rename_over(source, final, old)

@@ -111,7 +111,7 @@ class Store:
             await self._announce(path, files, progress)
         except BaseException:
             del self._paths[meta.ID]
-            path.disk.close()
+            path.close()
             raise
         return path
 
@@ -128,7 +128,7 @@ class Store:
         path = require(self._paths.get(id), id)
         await self.index.StorageDetach(id, self.url)
         del self._paths[id]
-        path.disk.close()
+        path.close()
         return path
 
     async def redeclare(
@@ -315,4 +315,4 @@ class Store:
     async def close(self) -> None:
         """Lets the threads of the paths go; nothing is said to the index."""
         for path in self._paths.values():
-            path.disk.close()
+            path.close()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,9 @@ import pytest
 from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FileType
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.fsstat import DiskSpace, Volume
+from lotus_sched_cli.storage.inuse import InUse
 from lotus_sched_cli.storage.meta import change_config, init_path, parse_name, read_config, read_meta
+from lotus_sched_cli.storage.path import IDLE
 from lotus_sched_cli.storage.store import Store
 
 from .farm import Farm, put_sector, sector
@@ -82,6 +88,42 @@ async def test_leftovers_of_a_download_go_and_nothing_else_does(farm: Farm) -> N
     assert not list((path / "sealed" / "fetching").iterdir())
     assert farm.index.where(sector(9), FileType.CACHE) == {}
     assert (path / "sealed" / "s-t01000-3").exists()
+
+
+async def test_a_worker_that_shares_a_path_leaves_what_the_other_is_fetching(farm: Farm) -> None:
+    path = farm.folder("seal")
+    fetching = path / "cache" / "fetching"
+    first = await farm.store(path)
+    for name, idle in (("s-t01000-8", 0), ("s-t01000-9", 2 * IDLE), ("s-t01000-7.replaced", 2 * IDLE)):
+        (fetching / name).mkdir(parents=True)
+        (fetching / name / "half").write_bytes(b"x")
+        then = time.time() - idle
+        for one in (fetching / name / "half", fetching / name):
+            os.utime(one, (then, then))
+    second = await farm.store(path)
+    assert {left.name for left in fetching.iterdir()} == {"s-t01000-8", "s-t01000-7.replaced"}, (
+        "9 has died of old"
+    )
+    await first.close()
+    await second.close()
+    await farm.store(path)
+    assert not list(fetching.iterdir()), "nobody else has it open: all of it is left over"
+
+
+def test_a_path_whose_process_was_killed_is_in_use_no_more(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from lotus_sched_cli.storage.inuse import InUse;"
+        "held = InUse(pathlib.Path(sys.argv[1])); print(held.take(), flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"False\n"
+        mine = InUse(tmp_path)
+        assert mine.take()
+        other.kill()
+    assert not mine.take()
+    mine.release()
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "s-t01000-1.tmp", "s-f01000-1", "x"])
