@@ -502,6 +502,24 @@ async def test_after_a_restart_a_running_call_counts_before_anything_new_is_boun
     assert s.pipeline.done == [(C2, b'"cHJvb2Y="', "")]
 
 
+async def test_what_the_miner_s_own_worker_carried_is_begun_again_at_the_first_start(life: Life) -> None:
+    s = await life()
+    own = s.fakes["own"] = FakeWorker("vm", "own", {C2})
+    await s.registry.add_builtin("built-in", own, own.url)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+
+    own.restart()
+    own.held.clear()
+    s = await life()
+    assert s.phase(row) == "queued", "its call died with the miner"
+    await s.registry.add_builtin("built-in", own, own.url)
+    await s.until(lambda: s.phase(row) == "running")
+    assert own.methods == ["SealCommit2"] * 2
+    await s.returned(own.last, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+
+
 async def test_a_return_is_taken_before_the_worker_has_registered_again(life: Life) -> None:
     s = await life()
     worker = await s.worker("w", C2, stock=True)

@@ -121,7 +121,7 @@ class Dispatch:
             match flight.row.phase:
                 case Phase.QUEUED:
                     self.post(TaskQueued(row.spec, row.queued_at))
-                    if row.worker_id is not None:
+                    if flight.row.worker_id is not None:
                         self._restore_ahead(flight, builtin)
                 case Phase.RETURNED:
                     self._to_hand_over.append(flight)
