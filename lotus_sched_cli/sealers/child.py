@@ -27,6 +27,10 @@ log: Final = logs.get("sealer")
 LOOK: Final = 2.0
 #: Where memory runs out, the kernel is to take a task (which is done again) before the worker or anything else.
 OOM_SCORE_ADJ: Final = "500"
+#: Seconds after a task's end in which what it left in sessions of their own may let go of its pipes.
+GRACE: Final = 2.0
+#: Bytes without a line's end that count as a line: a progress bar writes none for hours.
+LONGEST_LINE: Final = 1 << 16
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CHUNK: Final = 1 << 20
 
@@ -66,7 +70,7 @@ async def run(
     )
     with contextlib.suppress(OSError):
         Path(f"/proc/{process.pid}/oom_score_adj").write_text(OOM_SCORE_ADJ)
-    watch = _Watch(process.pid, began, job)
+    watch = _Watch(process, began, job)
     watching = asyncio.create_task(watch.run())
     try:
         async with asyncio.timeout(limit):
@@ -136,14 +140,23 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     end_session(process.pid)
     # Its pipes are read to their end: with something left in one that nobody reads, it would never count as over.
     ending = asyncio.ensure_future(process.communicate())
+    cutting = asyncio.get_running_loop().call_later(GRACE, _cut, process)
     cancelled = False
     while not ending.done():
         try:
             await asyncio.shield(ending)
         except asyncio.CancelledError:
             cancelled = True
+    cutting.cancel()
     if cancelled:
         raise asyncio.CancelledError
+
+
+def _cut(process: asyncio.subprocess.Process) -> None:
+    """Let go of its pipes. asyncio counts a process as over when nobody holds them any more, a daemon that it left included."""
+    if process.stdin is not None:
+        process.stdin.transport.abort()
+    process._transport.close()  # type: ignore[attr-defined]  # there is no public way
 
 
 async def _all(stream: asyncio.StreamReader | None) -> bytes:
@@ -157,6 +170,8 @@ async def _lines(stream: asyncio.StreamReader | None, line: Callable[[str], Usag
     usage, rest = None, b""
     while chunk := await stream.read(_CHUNK):
         *whole, rest = (rest + chunk).split(b"\n")
+        if len(rest) >= LONGEST_LINE:
+            whole, rest = [*whole, rest], b""
         for raw in whole:
             usage = line(raw.decode(errors="replace")) or usage
     if rest:
@@ -186,12 +201,13 @@ async def _feed(stream: asyncio.StreamWriter | None, source: Source) -> None:
 class _Watch:
     """Looks at a running child from outside: what a killed one took is known from the last look.
 
-    Where it is gone and others of its session hold its pipes still, they are ended: the task ends with its leader.
+    Where it is gone and others of its session hold its pipes still, they are ended: the task ends with its leader. What has
+    left the session lives on, and is not listened to.
     """
 
-    def __init__(self, pid: int, began: float, job: Job) -> None:
-        self._pid = pid
-        self._proc = Path(f"/proc/{pid}")
+    def __init__(self, process: asyncio.subprocess.Process, began: float, job: Job) -> None:
+        self._process = process
+        self._proc = Path(f"/proc/{process.pid}")
         self._began = began
         self._job = job
         self._cpu, self._rss = 0.0, 0
@@ -200,11 +216,18 @@ class _Watch:
         return Usage(time.monotonic() - self._began, self._cpu, self._rss)
 
     async def run(self) -> None:
-        pause = LOOK / 8
+        pause, gone = LOOK / 8, 0.0
         while True:
             await asyncio.sleep(pause)
             if not self._proc.exists():
-                end_session(self._pid)
+                end_session(self._process.pid)
+                gone = gone or time.monotonic()
+                if time.monotonic() - gone >= GRACE:
+                    log.warn(
+                        f"{self._job.task.short} has ended; a process that it left behind holds its output open still"
+                    )
+                    _cut(self._process)
+                    return
             self._look()
             if self._rss and self._job.report is not None:
                 self._job.report(self.usage())

@@ -48,6 +48,10 @@ TASKS: Final = frozenset(
 
 #: What becomes of exit codes of the program.
 _CALL_CODES: Final = {prover.NO_PARAMETERS: 100, prover.NO_SPACE: 102}
+#: Characters of an error that are kept: some of the library's show the whole document that they could not read.
+LONGEST_ERROR: Final = 4000
+#: What becomes of words that the program cannot have said.
+_NOT_THEIRS: Final = (ValueError, KeyError, TypeError, RecursionError)
 #: The text by which a miner knows that only a new PreCommit1 helps.
 SPOILED: Final = "replica is half encoded"
 #: Folder beside ``sealed`` and ``cache`` of a path, in which unsealing has its labels.
@@ -210,7 +214,10 @@ class ProofsSealer:
         async with folder() as place:
             file = place / "out.json"
             await self._run(job, command, request, "--output", str(file))
-            return await asyncio.to_thread(file.read_bytes)
+            try:
+                return await asyncio.to_thread(file.read_bytes)
+            except OSError as why:
+                raise SealError(f"{job.task.short}: {prover.PROGRAM} ended well and wrote no output") from why
 
     async def _run(
         self,
@@ -246,16 +253,21 @@ class Lines:
         try:
             said = json.loads(text)
             message, level = str(said["msg"]), str(said["level"])
-        except (ValueError, KeyError, TypeError):
+        except _NOT_THEIRS:
             log.warn(f"{self._what}: {text}")
             return None
         if level == "warn":
             log.warn(f"{self._what}: {message}")
         elif message not in ("done", "ended"):
             log.debug(f"{self._what}: {message}")
-        if "max_rss" not in said:
+        try:
+            return Usage(
+                float(said["seconds"]),
+                float(said["user_seconds"]) + float(said["system_seconds"]),
+                int(said["max_rss"]),
+            )
+        except _NOT_THEIRS:
             return None
-        return Usage(said["seconds"], said["user_seconds"] + said["system_seconds"], said["max_rss"])
 
 
 def _result(job: Job, ended: child.Ended) -> dict[str, Any]:
@@ -266,11 +278,13 @@ def _result(job: Job, ended: child.Ended) -> dict[str, Any]:
     try:
         result = json.loads(ended.out)
         text = "" if ended.code == 0 else str(result["Error"]["Message"])
-    except (ValueError, KeyError, TypeError):
+    except _NOT_THEIRS:
         raise SealError(f"{what}: {prover.PROGRAM} ended with exit code {ended.code} and no result") from None
     if ended.code == prover.REPLICA_TOUCHED:
         text = f"{SPOILED}: {text}"
     if ended.code:
+        if len(text) > LONGEST_ERROR:
+            text = f"{text[:LONGEST_ERROR]}… ({len(text)} characters)"
         raise SealError(f"{what}: {text}", _CALL_CODES.get(ended.code, 0))
     found: dict[str, Any] = result
     return found

@@ -150,12 +150,49 @@ async def test_memory_that_ran_out_is_told_from_another_kill(
         ("kill -ABRT $$", "crashed with SIGABRT: most likely it got no more memory"),
         ("echo nonsense; exit 1", "ended with exit code 1 and no result"),
         ("exit 0", "ended with exit code 0 and no result"),
+        ("head -c 100000 /dev/zero | tr '\\0' '['", "ended with exit code 0 and no result"),
+        (
+            """printf '{"Error":{"Message":"'; head -c 100000 /dev/zero | tr '\\0' a; printf '"}}'; exit 1""",
+            r"aaa… \(100000 characters\)$",
+        ),
     ],
 )
 async def test_a_program_that_breaks_is_one_line(tmp_path: Path, script: str, words: str) -> None:
     with pytest.raises(SealError, match=words) as why:
         await finalize(sealer(tmp_path, script), tmp_path)
     assert "\n" not in why.value.text
+
+
+async def test_a_program_that_wrote_no_output_is_one_line(tmp_path: Path) -> None:
+    lazy = sealer(tmp_path, "echo '{}'")
+    files = {
+        FileType.UNSEALED: tmp_path / "u",
+        FileType.SEALED: tmp_path / "s",
+        FileType.CACHE: tmp_path / "c",
+    }
+    with pytest.raises(SealError, match="PC1: lotus-proofs ended well and wrote no output"):
+        await lazy.precommit1(Job("call", TaskType.PRECOMMIT1, REF), bytes(32), [], files)
+
+
+@pytest.mark.parametrize("said", ['{"msg":"done","level":"info","max_rss":5}', "[" * 100_000])
+async def test_odd_log_lines_end_no_task(tmp_path: Path, said: str) -> None:
+    (tmp_path / "said").write_text(said + "\n")
+    await finalize(sealer(tmp_path, f"cat {tmp_path}/said >&2; echo '{{}}'"), tmp_path)
+
+
+async def test_words_without_an_end_are_passed_on_in_parts(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    def line(text: str) -> None:
+        heard.append(text)
+
+    bar = "head -c 1000000 /dev/zero | tr '\\0' . >&2"
+    argv = ["/bin/sh", "-c", bar]
+    job = Job("call", TaskType.FINALIZE, REF)
+    ended = await child.run(job, argv, env={"PATH": os.environ["PATH"]}, line=line)
+    assert ended.code == 0
+    assert sum(map(len, heard)) == 1_000_000
+    assert len(heard) > 1
 
 
 @pytest.mark.parametrize(("code", "call_code"), [(1, 0), (2, 0), (3, 100), (4, 102), (5, 0), (6, 0)])
@@ -262,6 +299,29 @@ async def test_what_a_command_leaves_in_the_background_ends_with_it(tmp_path: Pa
         await commands.finalize(Job("call", TaskType.FINALIZE, REF), {FileType.CACHE: tmp_path / "cache"})
     left = int((tmp_path / "inner").read_text())
     assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("how", ["well", "over its limit"])
+async def test_a_daemon_that_a_command_leaves_does_not_hold_its_task(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "GRACE", 0.2)
+    wait = "exit 0" if how == "well" else "sleep 600"
+    commands = external(
+        tmp_path,
+        f"setsid sh -c 'echo $$ > {tmp_path}/daemon; exec sleep 600' & "
+        f"while ! [ -s {tmp_path}/daemon ]; do sleep 0.02; done; {wait}",
+        None if how == "well" else 1.0,
+    )
+    job = Job("call", TaskType.FINALIZE, REF)
+    try:
+        async with asyncio.timeout(20):
+            (why,) = await asyncio.gather(
+                commands.finalize(job, {FileType.CACHE: tmp_path / "cache"}), return_exceptions=True
+            )
+        assert why is None if how == "well" else "limit of 1 s" in str(why)
+    finally:
+        os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
 
 
 EXTERNAL_WORKER = """
