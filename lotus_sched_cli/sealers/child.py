@@ -154,8 +154,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def _cut(process: asyncio.subprocess.Process) -> None:
     """Let go of its pipes. asyncio counts a process as over when nobody holds them any more, a daemon that it left included."""
-    if process.stdin is not None:
-        process.stdin.transport.abort()
+    stdin = process.stdin.transport if process.stdin is not None else None
+    if stdin is not None and (not stdin.is_closing() or stdin.get_write_buffer_size()):
+        stdin.abort()
     process._transport.close()  # type: ignore[attr-defined]  # there is no public way
 
 

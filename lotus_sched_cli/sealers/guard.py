@@ -24,13 +24,23 @@ def die_with_parent(number: int) -> None:
 
 
 def end_session(session: int) -> None:
-    """Kill all processes of a session but the caller, whatever groups they have made in it."""
-    for name in os.listdir("/proc"):  # noqa: PTH208 - this program starts once a task, without pathlib
-        try:
-            if name.isdigit() and int(name) != os.getpid() and os.getsid(int(name)) == session:
-                os.kill(int(name), signal.SIGKILL)
-        except OSError:
-            pass
+    """Kill all processes of a session but the caller, whatever groups they have made in it.
+
+    One may have been forked after the list was made, and before its parent was killed: it is in the next one.
+    """
+    seen = {os.getpid()}
+    while True:
+        found = set()
+        for name in os.listdir("/proc"):  # noqa: PTH208 - this program starts once a task, without pathlib
+            try:
+                if name.isdigit() and int(name) not in seen and os.getsid(int(name)) == session:
+                    found.add(int(name))
+                    os.kill(int(name), signal.SIGKILL)
+            except OSError:
+                pass
+        if not found:
+            return
+        seen |= found
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.lotus.rpc.streams import BytesReader
 from lotus_sched_cli.lotus.types import SectorID, SectorRef
-from lotus_sched_cli.sealers import child, prover
+from lotus_sched_cli.sealers import child, guard, prover
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
 from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer
 from lotus_sched_cli.sealers.proofs import ProofsSealer
@@ -256,6 +257,25 @@ def test_leftovers_are_ended_by_their_mark_and_nobody_else_is(tmp_path: Path) ->
         other.wait(10)
 
 
+def test_what_is_forked_while_a_session_is_ended_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    leader = subprocess.Popen(
+        ["/bin/sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert leader.stdout is not None
+    forked = psutil.Process(int(leader.stdout.readline()))
+    real, lists = os.listdir, []
+
+    def listdir(folder: str) -> list[str]:
+        lists.append(real(folder))
+        return [name for name in lists[-1] if len(lists) > 1 or name != str(forked.pid)]
+
+    monkeypatch.setattr(guard.os, "listdir", listdir)
+    guard.end_session(leader.pid)
+    leader.wait(10)
+    monkeypatch.undo()
+    assert dead([forked])
+
+
 def external(root: Path, command: str, limit: float | None = None) -> ExternalSealer:
     limits = {} if limit is None else {TaskType.FINALIZE: limit}
     return ExternalSealer(ExternalConfig({TaskType.FINALIZE: command}, limits), {})
@@ -320,6 +340,25 @@ async def test_a_daemon_that_a_command_leaves_does_not_hold_its_task(
                 commands.finalize(job, {FileType.CACHE: tmp_path / "cache"}), return_exceptions=True
             )
         assert why is None if how == "well" else "limit of 1 s" in str(why)
+    finally:
+        os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("piece", [b"", bytes(1 << 20)])
+async def test_nor_does_one_that_the_program_leaves_and_that_holds_its_input(
+    tmp_path: Path, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "GRACE", 0.2)
+    monkeypatch.setattr(child, "LOOK", 0.4)
+    script = f"""exec 3<&0
+    setsid sh -c 'echo $$ > {tmp_path}/daemon; exec sleep 600' <&3 &
+    while ! [ -s {tmp_path}/daemon ]; do sleep 0.02; done
+    echo '{{"Size":2048,"PieceCID":{{"/":"baga"}}}}'"""
+    job = Job("call", TaskType.DATA_CID, REF)
+    try:
+        async with asyncio.timeout(20):
+            told = await sealer(tmp_path, script).data_cid(job, len(piece), BytesReader(piece))
+        assert told.Size == 2048
     finally:
         os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
 
