@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -30,7 +31,7 @@ from .clock import Clock
 from .kept import Kept, decode
 from .records import WorkerRow
 from .specs import SEAL_PROOFS, Defaults, caps_of, demands_of, limits_of, shared
-from .store import Store
+from .store import Store, StoreError
 
 log = get("advmgr")
 _node = get("node")
@@ -41,6 +42,8 @@ SESSION_TIMEOUT: Final = 5.0
 CONNECT_TIMEOUT: Final = 30.0
 #: Heartbeats from one question for the task types to the next.
 TASKS_EVERY: Final = 3
+#: While a worker answers, how old the stored time of its last heartbeat may get, for a miner that is killed.
+SEEN_EVERY: Final = 600.0
 
 Dial = Callable[[str], Caller]
 
@@ -66,6 +69,8 @@ class Worker:
     caller: Caller | None = None
     online: bool = False
     last_seen: float = 0.0
+    #: `last_seen` as it is stored: what the next run of the miner will tell of a worker that is gone by then.
+    seen_stored: float = 0.0
     #: Ids of the paths that it says are its own; None until it has told.
     paths: frozenset[str] | None = None
     #: Registered since the miner started.
@@ -149,15 +154,18 @@ class Registry:
                 kept=kept,
                 stock=not kept.aware,
                 last_seen=row.last_seen,
+                seen_stored=row.last_seen,
             )
 
     async def close(self) -> None:
-        """No more heartbeats; connections closed."""
+        """No more heartbeats, the time of each worker's last one stored; connections closed."""
         self._closed = True
         beats = [w.beat for w in self.by_id.values() if w.beat is not None]
         for beat in beats:
             beat.cancel()
         await asyncio.gather(*beats, return_exceptions=True)
+        with contextlib.suppress(StoreError):
+            await self._keep(*(w for w in self.by_id.values() if w.last_seen > w.seen_stored))
         for worker in self.by_id.values():
             if worker.caller is not None and not worker.builtin:
                 with contextlib.suppress(Exception):
@@ -328,19 +336,23 @@ class Registry:
             self._fleet.worker_caps(worker)
             self._fleet.worker_tasks(worker)
 
-    async def _keep(self, worker: Worker) -> None:
+    async def _keep(self, *workers: Worker) -> None:
+        if not workers:
+            return
         writes = self._store.writes()
-        writes.worker(
-            WorkerRow(
-                worker.id,
-                worker.number,
-                worker.name,
-                worker.url,
-                worker.session,
-                worker.last_seen,
-                msgspec.json.encode(worker.kept),
+        for worker in workers:
+            worker.seen_stored = worker.last_seen
+            writes.worker(
+                WorkerRow(
+                    worker.id,
+                    worker.number,
+                    worker.name,
+                    worker.url,
+                    worker.session,
+                    worker.last_seen,
+                    msgspec.json.encode(worker.kept),
+                )
             )
-        )
         await writes.commit()
 
     async def _learn_paths(self, worker: Worker) -> None:
@@ -386,6 +398,7 @@ class Registry:
 
     async def forget(self, worker: Worker) -> None:
         """It is known no more; stored when this returns. Raises StoreError."""
+        worker.seen_stored = math.inf  # no heartbeat stores it again meanwhile
         writes = self._store.writes()
         writes.delete_worker(worker.id)
         await writes.commit()
@@ -417,6 +430,8 @@ class Registry:
             count += 1
             try:
                 await self._beat(worker)
+                if worker.last_seen - worker.seen_stored > (SEEN_EVERY if worker.online else 0.0):
+                    await self._keep(worker)
                 if worker.online and count % TASKS_EVERY == 0 and await self._tasks_changed(worker):
                     log.info(
                         f"worker {worker.label} now offers {', '.join(sorted(t.short for t in worker.tasks))}"

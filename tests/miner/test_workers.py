@@ -16,6 +16,7 @@ from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.said import Said
 from lotus_sched_cli.lotus.types import NIL_UUID, Resources, WorkerInfo, WorkerResources
 from lotus_sched_cli.miner.specs import Defaults, caps_of, limits_of, shared
+from lotus_sched_cli.miner.workers import SEEN_EVERY
 
 C2, P1 = TaskType.COMMIT2, TaskType.PRECOMMIT1
 
@@ -28,6 +29,57 @@ async def test_a_worker_keeps_its_number_over_restarts_of_either_side(s: Stage, 
     assert [(w.id, w.number) for w in s.registry.live()] == [("id-of-one", 1), ("id-of-two", 2)]
     rows = await s.store.workers()
     assert (rows[0].id, rows[0].number, rows[0].session) == ("id-of-one", 1, one.session)
+
+
+async def test_after_a_stop_the_next_run_tells_a_gone_worker_s_last_heartbeat_not_its_registration(
+    s: Stage,
+) -> None:
+    await s.worker("w", C2)
+    registered = (await s.store.workers())[0].last_seen
+    s.offset += 3 * 86400
+    await s.registry._beat(s.registry.live()[0])
+    again = Stage(s.store, s.fakes, s.dispatch.desk.patience)
+    await s.stop()
+    await again.start()
+    try:
+        (gone,) = again.registry.by_id.values()
+        assert not gone.registered and gone.last_seen - registered >= 3 * 86400
+    finally:
+        await again.stop()
+
+
+async def test_a_killed_miner_has_stored_heartbeats_of_the_last_minutes_and_the_last_of_a_silent_worker(
+    s: Stage,
+) -> None:
+    fake = await s.worker("w", C2)
+    worker = s.registry.live()[0]
+    registered = worker.seen_stored
+
+    s.offset += SEEN_EVERY / 2
+    await s.registry._beat(worker)
+    assert worker.last_seen > registered
+    fake.away = True
+    worker.hurry.set()
+    await s.until(lambda: worker.seen_stored > registered)
+    silent = (await s.store.workers())[0].last_seen
+    assert silent == worker.last_seen
+
+    fake.away = False
+    s.offset += SEEN_EVERY + 1
+    worker.hurry.set()
+    await s.until(lambda: worker.seen_stored > silent)
+    assert (await s.store.workers())[0].last_seen == worker.last_seen > silent + SEEN_EVERY
+
+
+async def test_a_heartbeat_does_not_bring_a_forgotten_worker_back(s: Stage) -> None:
+    await s.worker("w", C2)
+    worker = s.registry.live()[0]
+    s.offset += 2 * SEEN_EVERY
+    await s.registry._beat(worker)
+    worker.hurry.set()
+    await s.registry.forget(worker)
+    await s.registry.close()
+    assert await s.store.workers() == []
 
 
 async def test_a_stock_worker_is_known_by_its_url(s: Stage) -> None:
