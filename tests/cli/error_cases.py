@@ -144,6 +144,9 @@ CASES = [
     WORK("unknown task type '<name>'", "worker tasks enable pc1"),
     WORK("Expected 1 argument or use --all flag", "worker tasks enable"),
     WORK("Cannot use --all flag with task type argument", "worker tasks enable --all PC1"),
+    WORK('RPC client error: sendRequest failed: Post "<url of the miner>": <why>', "worker stop",
+         answers={"StorageDetachAll": refuse('RPC client error: sendRequest failed: Post "http://10.0.0.1:2345/rpc/v0": '
+                                             "dial tcp 10.0.0.1:2345: connect: connection refused")}),
     SECTOR('could not parse sector number: strconv.ParseUint: parsing "<text>": invalid syntax', "miner sectors seal x"),
     SECTOR('strconv.ParseUint: parsing "<text>": invalid syntax', "miner sectors status x"),
     SECTOR("No state for /<n>: datastore: key not found", "miner sectors status 9",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,21 @@ def test_both_versions_are_told(api: FakeApi, miner: Run) -> None:
     first, second = miner("version").out.splitlines()
     assert first == "Daemon:  v1.36.2-dev+simulated+api1.5.0"
     assert second.startswith("Local: lotus-miner version 0.")
+
+
+def test_a_new_miner_is_told_with_the_command_that_starts_this_one(
+    miner: Run, clean_env: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def line(*argv: str) -> str:
+        return miner(*argv, "--proofs", "stand-in").out.rstrip().partition("; ")[2]
+
+    assert line("init") == "start it with 'lotus-miner run'"
+    other = tmp_path / "second farm"
+    assert line("--miner-repo", f"{other}", "init") == (
+        f"start it with 'lotus-miner --miner-repo {shlex.quote(str(other))} run'"
+    )
+    clean_env.setenv("LOTUS_MINER_PATH", f"{tmp_path / 'third'}")
+    assert line("init") == "start it with 'lotus-miner run'"
 
 
 # --- logs ----------------------------------------------------------------------------------------------------------

@@ -248,6 +248,21 @@ def test_a_worker_is_stopped_after_its_paths_are_out_of_the_index(api: FakeApi, 
     assert api.methods == ["StorageDetachAll", "Shutdown"]
 
 
+def test_a_worker_whose_miner_is_away_is_not_stopped_and_the_line_says_how_to_end_it(
+    api: FakeApi, worker: Run
+) -> None:
+    away = 'RPC client error: sendRequest failed: Post "http://10.0.0.1:2345/rpc/v0": connection refused'
+
+    def detach() -> None:
+        raise Refused(away)
+
+    api.answers |= {"StorageDetachAll": detach, "Shutdown": None}
+    done = worker("stop")
+    assert done.code == 1 and done.error.startswith(f"{away}; the worker runs on")
+    assert "SIGTERM" in done.error
+    assert api.methods == ["StorageDetachAll"]
+
+
 def test_a_worker_tells_what_it_is(api: FakeApi, worker: Run) -> None:
     api.answers |= {
         "Version": 67328,

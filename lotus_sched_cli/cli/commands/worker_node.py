@@ -6,6 +6,7 @@ import typer
 
 from lotus_sched_cli import __version__
 from lotus_sched_cli.cli.connect import worker_api
+from lotus_sched_cli.cli.errors import CliError, DaemonError
 from lotus_sched_cli.cli.golang import GoCommand, ReadCommand
 from lotus_sched_cli.cli.render import notice, show
 from lotus_sched_cli.cli.views.info import worker_view
@@ -21,7 +22,16 @@ DEPRECATED = "DEPRECATED: This command will be removed in the future"
 @stop.command("stop", cls=GoCommand, help="take the worker's paths out of the index and stop it")
 def stop_(ctx: typer.Context) -> None:
     api = worker_api(ctx)
-    api.call("StorageDetachAll")
+    try:
+        api.call("StorageDetachAll")
+    except DaemonError as e:
+        if str(e) != e.text:
+            raise  # it says already what to do: nobody answers at the worker's address
+        raise CliError(
+            e.text,
+            "the worker runs on, the miner was not told that its paths go: start the miner, "
+            "or end the worker with SIGTERM (systemctl stop lotus-worker)",
+        ) from None
     api.call("Shutdown")
 
 
