@@ -66,7 +66,12 @@ class Leftovers:
         for files in self._index.on(sector):
             path = self._index.paths.get(files.path_id)
             types = files.types & OUTPUT & ~files.stale
-            if path is not None and worker_id not in path.owners and types:
+            if path is None or not types:
+                continue
+            # No owners: its worker has not registered since the miner started. It may be this very one, whose result is
+            # sooner here than itself.
+            owners = path.owners or {files.by or worker_id}
+            if worker_id not in owners:
                 found.append((files, types))
         await self._index.mark_stale(sector, found)
         if found:

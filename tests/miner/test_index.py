@@ -369,6 +369,27 @@ async def test_after_a_restart_of_both_they_are_found_out_when_the_worker_regist
     assert [r[1] for r in two.removed] == [FileType.SEALED, FileType.CACHE]
 
 
+async def test_a_result_that_comes_before_its_worker_has_registered_again_spares_the_files_there(
+    stage: Stage, two: Cleaned
+) -> None:
+    index, _ = await two.begin()
+    await index.attach(info(A), ROOM)
+    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    await index.declare(B, SECTOR, 6, False)
+    await finished_on(stage, index, two, "good")
+    stage.owned.by_netloc.clear()
+    index, leftovers = await two.begin()
+    stage.events.clear()
+    await leftovers.made(SECTOR, "good")
+    assert stage.events == [FilesDropped(B, SECTOR, FileType.SEALED | FileType.CACHE)]
+    stage.owned.by_netloc.update({"10.0.0.2:3456": "good", "10.0.0.3:3456": "broken"})
+    index.reown()
+    await index.declare(A, SECTOR, 6, False)
+    await leftovers.joined("good")
+    await two.done()
+    assert [s.ID for s in index.find(SECTOR, 6, 2048, False)] == [A]
+
+
 async def test_a_good_copy_is_never_a_leftover(stage: Stage, two: Cleaned) -> None:
     index, leftovers = await two.begin()
     await index.attach(info(A), ROOM)
