@@ -302,6 +302,13 @@ class _Start:
             )
 
 
+#: Neither MINER_API_INFO is set nor is there a miner's repo on this host with an address in it.
+NO_ADDRESS: Final = (
+    "; set MINER_API_INFO to what 'lotus-miner auth api-info --perm admin' prints on the miner's host, "
+    "or start the miner if it lives on this one"
+)
+
+
 async def _connect(miner: MinerConnection) -> None:
     """Until the miner answers, as Lotus: once a second, looking its address up anew. Raises UserError for a bad token."""
     began, due, gap = time.monotonic(), 0.0, progress.EVERY
@@ -320,7 +327,8 @@ async def _connect(miner: MinerConnection) -> None:
             _say_waiting(waited, why)
             if waited >= due:
                 service.status(f"waiting for the miner: {why}")
-                log.warn(f"Connecting to miner API{_since(waited)}, trying again every second: {why}")
+                hint = NO_ADDRESS if isinstance(why, apiinfo.ApiError) else ""
+                log.warn(f"Connecting to miner API{_since(waited)}, trying again every second: {why}{hint}")
                 due, gap = waited + gap, min(progress.MOST, gap * 2)
         await asyncio.sleep(1)
 

@@ -363,6 +363,22 @@ async def test_in_a_pipe_the_wait_is_a_line_now_and_then(
     assert capsys.readouterr().out == "", "nothing but the log, which a pipe can keep"
 
 
+async def test_a_worker_that_was_not_told_its_miner_says_what_is_missing_while_it_waits(
+    farm: Farm, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = asyncio.create_task(run(farm.options(environ={}, miner_repo=farm.root / "no-miner-here")))
+    said = "repo directory does not exist"
+    async with asyncio.timeout(5):
+        while not any(said in text for text in caplog.messages):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    (line,) = [text for text in caplog.messages if said in text]
+    assert line.startswith("Connecting to miner API, trying again every second: could not get API info")
+    assert "set MINER_API_INFO to what 'lotus-miner auth api-info --perm admin' prints" in line
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(UserError, match="Interrupted by user"):
+        await task
+
+
 async def test_a_miner_of_another_api_version_is_refused_in_lotuss_words(farm: Farm) -> None:
     farm.miner.api = 0x000F00
     text = await farm.refused(farm.options())
