@@ -59,3 +59,24 @@ async def test_a_slow_body_and_a_pause_between_requests_are_nobodys_business(por
     writer.write(BEGUN)
     assert await closed(reader) == b"", "the third request has its limit too"
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused_and_no_error_of_ours(
+    port: int, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "aiohttp.server")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    assert b" 400 " in (await closed(reader)).split(b"\r\n")[0]
+    writer.close()
+    (said,) = [record for record in caplog.records if record.name == "aiohttp.server"]
+    assert said.levelname == "DEBUG" and said.exc_info is None
+    assert said.getMessage().startswith("a request is no HTTP: 400") and "\n" not in said.getMessage()

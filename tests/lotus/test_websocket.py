@@ -139,3 +139,20 @@ async def test_a_stopping_server_closes_its_sockets_and_cancels_their_calls() ->
             assert (await ws.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
             await stopping
             assert running.miner.cancelled.is_set()
+
+
+async def test_whoever_shows_no_token_cannot_fill_the_memory() -> None:
+    running, runner = await start(FakeMiner(), max_body=1000)
+    try:
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect(running.url) as stranger:
+                await stranger.send_str("x" * 2000)
+                got = await stranger.receive(timeout=10)
+                assert (got.type, got.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.MESSAGE_TOO_BIG)
+            headers = {"Authorization": f"Bearer {running.token}"}
+            async with session.ws_connect(running.url, headers=headers) as known:
+                await known.send_str(" " * 2000)
+                await say(known, 1, "Filecoin.ActorAddress")
+                assert (await hear(known))["result"] == "t01000"
+    finally:
+        await runner.cleanup()

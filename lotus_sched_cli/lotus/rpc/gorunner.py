@@ -11,6 +11,7 @@ import asyncio
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 __all__ = ["GoRunner"]
 
@@ -42,6 +43,14 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What is no HTTP is its sender's fault, and no more than a word to us: anybody may send it, all day."""
+        why = kw.get("exc_info")
+        if isinstance(why, HttpProcessingError):
+            self.logger.debug("a request is no HTTP: %s", " ".join(str(why).split())[:200])
+        else:
+            super().log_exception(*args, **kw)
 
     def _await_headers(self) -> None:
         if self._header_seconds > 0:

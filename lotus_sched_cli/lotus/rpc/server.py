@@ -240,8 +240,10 @@ class _Socket:
     def __init__(self, server: RpcServer, who: CallerInfo) -> None:
         self._server = server
         self._who = who
+        # Go's has no limit. Here whoever shows no token has that of a POST: one message could take all memory.
+        most = 0 if who.token else server._max_body
         self._ws = web.WebSocketResponse(
-            autoping=True, autoclose=True, heartbeat=None, compress=False, max_msg_size=0
+            autoping=True, autoclose=True, heartbeat=None, compress=False, max_msg_size=most
         )
         self._running: dict[str | int | float, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
