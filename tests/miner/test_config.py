@@ -97,6 +97,22 @@ def test_an_unknown_key_is_warned_of_with_the_nearest_one(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("[Sealing]\nPreCommit1Max = 3\n", "Sealing.PreCommit1Max is ignored, did you mean Storage.PreCommit1Max?"),
+        ("[Storge]\nPreComit1Max = 3\n", "Storge.PreComit1Max is ignored, did you mean Storage.PreCommit1Max?"),
+        ("[Storage]\nBogus = 3\n", "Storage.Bogus is ignored"),
+        ("[Storage]\nWindows = 3\n", "Storage.Windows is ignored"),
+    ],
+)  # fmt: skip
+def test_a_key_in_the_wrong_section_is_found_and_one_that_resembles_none_gets_no_advice(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    (line,) = load(written(tmp_path, text), {}).warnings
+    assert line.endswith(f"unknown key {said}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
         (
             "[Storage]\nPreCommit1Max = -1\n",
             "Storage.PreCommit1Max = -1: allowed is a whole number from 0 up",

@@ -151,10 +151,12 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), _BY_LOWER, 1, 0.6)
-    if not near:
-        last = name.rsplit(".", 1)[-1].lower()
-        near = [p for p in _BY_LOWER if p.rsplit(".", 1)[-1] == last]
+    section, _, last = name.lower().rpartition(".")
+    # The section alone makes any two of its keys alike, so the names are compared without it.
+    here = {p.rpartition(".")[2]: p for p in _BY_LOWER if p.rpartition(".")[0] == section}
+    near = [p for p in _BY_LOWER if p.rpartition(".")[2] == last]
+    near = near or [here[n] for n in difflib.get_close_matches(last, here, 1)]
+    near = near or difflib.get_close_matches(name.lower(), _BY_LOWER, 1, 0.85)
     hint = f", did you mean {_BY_LOWER[near[0]].path}?" if near else ""
     return f"unknown key {name} is ignored{hint}"
 
