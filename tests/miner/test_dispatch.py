@@ -481,6 +481,19 @@ async def test_a_pipeline_that_stumbles_is_given_the_result_again(life: Life) ->
     await s.until(lambda: s.pipeline.done)
 
 
+async def test_of_a_very_long_error_beginning_and_end_are_kept(life: Life) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    long = CallError(0, "it began " + "E" * 1_000_000 + " it ended")
+    await s.returned(worker.last, C2, error=long)
+    await s.until(lambda: s.pipeline.done)
+    ((_, _, said),) = s.pipeline.done
+    assert len(said) < 30_000
+    assert "it began EEE" in said and "(1000018 characters)" in said and said.endswith("EEE it ended")
+
+
 # -- restarts of the miner -------------------------------------------------------------------------------------------
 
 

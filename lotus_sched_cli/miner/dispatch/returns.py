@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from lotus_sched_cli.core.events import TaskRemoved
 from lotus_sched_cli.lotus import gojson
 from lotus_sched_cli.lotus.logs import get
@@ -19,6 +21,8 @@ log = get("advmgr")
 
 #: A Return may come before the answer that names its call; it waits this long for it.
 ANSWER_WAIT: Final = 60.0
+#: Characters of a worker's error that are kept: it goes into the sector's log, once for each attempt.
+LONGEST_ERROR: Final = 20_000
 
 
 class Returns:
@@ -30,6 +34,7 @@ class Returns:
 
     async def take(self, method: str, call: CallID, result: Any, error: CallError | None) -> None:
         """Acknowledge by returning. Unknown and repeated ones too: a Go worker would retry an error for ever."""
+        error = _shortened(error)
         found = await self._find(method, call, error)
         if found is None and self._aheads.returned(call.ID):
             return
@@ -101,3 +106,13 @@ class Returns:
         self._aheads.end(flight)
         self._desk.post(TaskRemoved(flight.row.id))
         return flight, "main"
+
+
+def _shortened(error: CallError | None) -> CallError | None:
+    """Beginning and end of a very long text; by its end some are known."""
+    if error is None or len(error.Message) <= LONGEST_ERROR:
+        return error
+    text, half = error.Message, LONGEST_ERROR // 2
+    return msgspec.structs.replace(
+        error, Message=f"{text[:half]} … ({len(text)} characters) … {text[-half:]}"
+    )
