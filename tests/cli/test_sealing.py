@@ -265,3 +265,18 @@ def test_a_worker_s_line_counts_what_is_fetched_ahead_to_it(api: FakeApi, miner:
     api.answers["WorkerStats"] = {WORKER_B: stats(sched=SCHED | {"Prefetching": 1})}
     line = miner("sealing", "workers").out.splitlines()[-1]
     assert line == "\tRunning: 1 PC2, 2 PC1 | Preparing: 1 PC2 | Prefetching: 1 PC2 | Held: 3/25"
+
+
+def test_what_forgetting_a_worker_cost_is_told_by_sector(api: FakeApi, miner: Run) -> None:
+    def ended(sector: int) -> dict[str, Any]:
+        return {"Task": "seal/v0/precommit/1", "Sector": sector}
+
+    lost = [{"Sector": 4, "State": "PreCommit1", "Types": ["unsealed"], "Next": "Packing"}]
+    done = {"Name": "w", "Session": WORKER_A, "Paths": ["p"], "Jobs": [ended(12), ended(4)], "Lost": lost}
+    api.answers["SealingForget"] = done
+    assert miner("sealing", "forget", "w").out.splitlines() == [
+        f"w ({WORKER_A[:8]}) is forgotten: 2 jobs ended, 1 path out of the index, 1 sector lost the only copy of files",
+        "PC1 of sector 4 goes on elsewhere",
+        "PC1 of sector 12 goes on elsewhere",
+        "sector 4 lost its only copy of unsealed; it goes back to Packing",
+    ]

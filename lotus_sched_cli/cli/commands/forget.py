@@ -34,11 +34,16 @@ def told(done: dict[str, Any]) -> list[str]:
 
     jobs, paths, lost = done["Jobs"] or [], done["Paths"] or [], done["Lost"] or []
     lines = [
-        f"{done['Name']} ({done['Session'][:8]}) is forgotten: {len(jobs)} jobs ended, "
-        f"{len(paths)} paths out of the index, {len(lost)} sectors lost their only copy"
+        f"{done['Name']} ({done['Session'][:8]}) is forgotten: {many(len(jobs), 'job')} ended, "
+        f"{many(len(paths), 'path')} out of the index, {many(len(lost), 'sector')} lost the only copy of files"
     ]
+    jobs = sorted(jobs, key=lambda job: job["Sector"])
     lines += [f"{short(job['Task'])} of sector {job['Sector']} goes on elsewhere" for job in jobs]
     return lines + [sector_line(sector) for sector in lost]
+
+
+def many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def sector_line(sector: dict[str, Any]) -> str:
