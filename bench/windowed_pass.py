@@ -85,9 +85,9 @@ def one_pass(assigner: str) -> tuple[float, int, int]:
     return took, len(bound), sum(1 for task in farm.scheduler.queue() if task.window)
 
 
-def full(assigner: str) -> tuple[Windows, list[Assigned]]:
+def full() -> tuple[Windows, list[Assigned]]:
     """A farm whose windows are full, as many tasks as it takes behind them; and what runs."""
-    farm = Windows(WORKERS, assigner)
+    farm = Windows(WORKERS, "utilization")
     files, queued = farm.pledged(2 * TASKS)
     farm.tell(*files)
     running = [d for d in farm.tell(*queued) if not d.waits]
@@ -95,9 +95,9 @@ def full(assigner: str) -> tuple[Windows, list[Assigned]]:
     return farm, running
 
 
-def a_task_each(assigner: str) -> tuple[float, int, int, int]:
+def a_task_each() -> tuple[float, int, int, int]:
     """Seconds of the pass in which one task of every worker that runs some ends; these workers, tasks begun, tasks waiting."""
-    farm, running = full(assigner)
+    farm, running = full()
     one_each = {d.worker_id: d.task for d in running}
     waiting = len(farm.scheduler.queue())
     took, begun = farm.timed([TaskEnded(task.id, Outcome.SUCCESS) for task in one_each.values()])
@@ -106,7 +106,7 @@ def a_task_each(assigner: str) -> tuple[float, int, int, int]:
 
 def ended_tasks() -> list[float]:
     """Seconds of single events: a task ends on a farm whose windows are full."""
-    farm, begun = full("utilization")
+    farm, begun = full()
     running = [d.task for d in begun]
     took = []
     gc.collect()
@@ -153,7 +153,7 @@ def run() -> list[Row]:
                 passed <= PASS_AIM if assigner == "utilization" else None,
             )
         )
-    each = [a_task_each("utilization") for _ in range(3)]
+    each = [a_task_each() for _ in range(3)]
     seconds, workers, begun, waiting = statistics.median_low(each)
     rows.append(
         Row(

@@ -11,7 +11,7 @@ from . import space
 from .decisions import Decision, FilesMissing
 from .events import PathSpec
 from .needs import P1_OUTPUT, UNSEALED
-from .records import NOBODY, Path, Piece, Placement, Sector, Task, Worker
+from .records import NOBODY, Makers, Path, Piece, Placement, Sector, Task, Worker
 from .tasks import FileType, SectorId, TaskType
 
 #: Seconds after which files that nobody declares are lost for good.
@@ -30,7 +30,7 @@ class Files(ABC):
         self.workers: dict[str, Worker] = {}
         self.paths: dict[str, Path] = {}
         self.sectors: dict[SectorId, Sector] = {}
-        self._makers: dict[tuple[tuple[int, str | None], ...], tuple[tuple[int, str | None], ...]] = {}
+        self._makers: dict[Makers, Makers] = {}
 
     # -- paths ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from .tasks import Kind, SectorId, TaskType
 NO_REASONS: Final[Mapping[str, Any]] = MappingProxyType({})
 #: There is more than one empty set in Python.
 NOBODY: Final[frozenset[str]] = frozenset()
+#: (File type, the worker that made it).
+Makers = tuple[tuple[int, str | None], ...]
 QueueKey = tuple[int, int, float, int, int]
 
 
@@ -67,12 +69,12 @@ class Path:
 
 @dataclass(slots=True, eq=False)
 class Placement:
-    """Files of one sector on one path. ``by``: (type, the worker that made it); it and ``holders`` are shared by all that
+    """Files of one sector on one path. ``by`` and ``holders`` are shared by all that
     have the same, as ten thousand sectors have a hundred makers."""
 
     types: int
     primary: bool
-    by: tuple[tuple[int, str | None], ...] = ()
+    by: Makers = ()
     holders: frozenset[str] = NOBODY
 
     def maker(self, bit: int) -> str | None:

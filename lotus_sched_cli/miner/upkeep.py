@@ -124,8 +124,7 @@ def _owns(worker: Worker) -> bool:
 
 async def _told(miner: Miner, worker: Worker, method: str, value: Any) -> list[CapRow]:
     try:
-        if worker.caller is None:
-            raise RpcConnectError("it is away", sent=False)
+        assert worker.caller is not None, "it has registered"
         rows: list[CapRow] = await worker.caller.call(
             method, value, result=list[CapRow], timeout=TELL_TIMEOUT
         )
@@ -227,8 +226,7 @@ async def _rows(worker: Worker) -> WorkerCapRows:
     if not _owns(worker):
         return _table(worker, _kept_rows(worker))
     try:
-        if worker.caller is None:
-            raise RpcConnectError("it is away", sent=False)
+        assert worker.caller is not None, "it has registered"
         rows = await worker.caller.call("CapsList", result=list[CapRow], timeout=SESSION_TIMEOUT)
     except RpcConnectError as e:
         why = f"it has not answered (waited up to {SESSION_TIMEOUT:g} s)" if e.sent else str(e)

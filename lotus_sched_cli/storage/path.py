@@ -207,7 +207,6 @@ class LocalPath:
             raise os_error(f"looking for {self.file(type, sector)}", err) from None
 
     def _prepare(self) -> list[Key]:
-        shared = False
         try:
             shared = self._in_use.take()
         except OSError as err:

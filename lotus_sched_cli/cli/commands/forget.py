@@ -30,6 +30,7 @@ def forget(
 
 def told(done: dict[str, Any]) -> list[str]:
     """What was done, a line each."""
+    from lotus_sched_cli.cli.render.numbers import many
     from lotus_sched_cli.cli.views.wire import short
 
     jobs, paths, lost = done["Jobs"] or [], done["Paths"] or [], done["Lost"] or []
@@ -40,10 +41,6 @@ def told(done: dict[str, Any]) -> list[str]:
     jobs = sorted(jobs, key=lambda job: job["Sector"])
     lines += [f"{short(job['Task'])} of sector {job['Sector']} goes on elsewhere" for job in jobs]
     return lines + [sector_line(sector) for sector in lost]
-
-
-def many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def sector_line(sector: dict[str, Any]) -> str:

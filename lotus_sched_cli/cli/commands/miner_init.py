@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from lotus_sched_cli.cli.render import show
 from lotus_sched_cli.cli.state import Globals, expand
 from lotus_sched_cli.cli.views.text import Lines
 from lotus_sched_cli.lotus.apiinfo import MINER
+from lotus_sched_cli.lotus.repo import default_path
 from lotus_sched_cli.miner.options import PROOFS, SECTOR_SIZES, MinerInitOptions
 
 app = typer.Typer(add_completion=False)
@@ -66,5 +66,5 @@ def init(
 
 def start_of(repo: str) -> str:
     """The command that runs the miner of ``repo``: with the flag, unless default or environment lead there."""
-    told = next((os.environ[name] for name in MINER.repo_envs if os.environ.get(name)), MINER.default_repo)
+    told = default_path(MINER.repo_envs, MINER.default_repo)
     return "lotus-miner run" if repo == told else f"lotus-miner --miner-repo {shlex.quote(repo)} run"

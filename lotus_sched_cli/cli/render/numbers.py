@@ -27,11 +27,16 @@ def epoch_time(chain: Chain, epoch: int) -> str:
     return f"{epoch} (in {words})" if epoch > chain.head else f"{epoch} ({words} ago)"
 
 
+def many(count: int, what: str) -> str:
+    """``1 path``, ``2 paths``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def in_words(seconds: float) -> str:
     """The two largest units that are not zero: ``41 minutes 40 seconds``."""
     left, words = int(seconds), []
     for name, size in _UNITS:
         count, left = divmod(left, size)
         if count:
-            words.append(f"{count} {name}{'' if count == 1 else 's'}")
+            words.append(many(count, name))
     return " ".join(words[:2])
