@@ -12,7 +12,7 @@ from miner.dispatch_stage import FakeWorker, Stage, stage
 from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import CallError, CallID, SectorID
-from lotus_sched_cli.miner.records import Phase
+from lotus_sched_cli.miner.records import Phase, TaskRow
 from lotus_sched_cli.miner.store import StoreError
 from lotus_sched_cli.miner.writes import Writes
 
@@ -384,16 +384,24 @@ class SlowStore:
         monkeypatch.setattr(Writes, "commit", slow)
 
 
+async def being_removed(
+    s: Stage, monkeypatch: pytest.MonkeyPatch
+) -> tuple[TaskRow, SlowStore, asyncio.Task[None]]:
+    """A queued request whose removal has begun and is not stored yet."""
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.dispatch.scheduler.queue())
+    store = SlowStore(monkeypatch)
+    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
+    await store.begun.wait()
+    return row, store, removal
+
+
 async def test_nobody_gets_a_request_while_its_removal_is_being_stored(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = await life()
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.dispatch.scheduler.queue())
     worker = await s.worker("w", P1)
-    store = SlowStore(monkeypatch)
-    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
-    await store.begun.wait()
+    row, store, removal = await being_removed(s, monkeypatch)
     worker.tasks = {C2}
     s.registry.by_id["id-of-w"].tasks = frozenset({C2})
     s.dispatch.worker_tasks(s.registry.by_id["id-of-w"])
@@ -411,11 +419,7 @@ async def test_a_removal_goes_on_when_the_operator_no_longer_waits_for_it(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = await life()
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.dispatch.scheduler.queue())
-    store = SlowStore(monkeypatch)
-    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
-    await store.begun.wait()
+    _, store, removal = await being_removed(s, monkeypatch)
     removal.cancel()
     with pytest.raises(asyncio.CancelledError):
         await removal
@@ -428,11 +432,7 @@ async def test_a_miner_that_dies_before_the_removal_is_stored_queues_the_request
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = await life()
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.dispatch.scheduler.queue())
-    store = SlowStore(monkeypatch)
-    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
-    await store.begun.wait()
+    _, _, removal = await being_removed(s, monkeypatch)
     s = await life()
     await asyncio.gather(removal, return_exceptions=True)
     worker = await s.worker("w", C2)
@@ -443,12 +443,8 @@ async def test_a_task_that_is_not_wanted_while_its_removal_fails_is_ended_all_th
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = await life()
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.dispatch.scheduler.queue())
-    store = SlowStore(monkeypatch)
+    row, store, removal = await being_removed(s, monkeypatch)
     store.full = True
-    removal = asyncio.create_task(s.dispatch.remove_request(row.id))
-    await store.begun.wait()
     cancel = asyncio.create_task(s.dispatch.cancel(row.id))
     await asyncio.sleep(0)
     store.go_on.set()

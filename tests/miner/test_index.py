@@ -292,6 +292,13 @@ class Cleaned:
         index.judge = leftovers.judge
         return index, leftovers
 
+    async def begin_with_both(self) -> tuple[SectorIndex, Leftovers]:
+        """The same with both paths attached."""
+        index, leftovers = await self.begin()
+        await index.attach(info(A), ROOM)
+        await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+        return index, leftovers
+
     async def _remove(
         self, sector: SectorId, types: FileType, keep: Iterable[str], only: Iterable[str]
     ) -> None:
@@ -315,18 +322,21 @@ async def finished_on(stage: Stage, index: SectorIndex, cleaned: Cleaned, worker
     cleaned.busy = set()
 
 
+def register_both(stage: Stage) -> None:
+    """The workers whose paths are A and B."""
+    stage.owned.by_netloc.update({"10.0.0.2:3456": "good", "10.0.0.3:3456": "broken"})
+
+
 @pytest.fixture
 async def two(stage: Stage) -> Cleaned:
-    stage.owned.by_netloc.update({"10.0.0.2:3456": "good", "10.0.0.3:3456": "broken"})
+    register_both(stage)
     return Cleaned(stage)
 
 
 async def test_half_made_files_that_come_to_light_later_are_kept_out_of_the_way(
     stage: Stage, two: Cleaned
 ) -> None:
-    index, leftovers = await two.begin()
-    await index.attach(info(A), ROOM)
-    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    index, leftovers = await two.begin_with_both()
     await finished_on(stage, index, two, "good")
     stage.events.clear()
     await index.declare(B, SECTOR, 6, False)
@@ -341,9 +351,7 @@ async def test_half_made_files_that_come_to_light_later_are_kept_out_of_the_way(
 async def test_half_made_files_that_were_known_are_leftovers_once_it_is_done_elsewhere(
     stage: Stage, two: Cleaned
 ) -> None:
-    index, leftovers = await two.begin()
-    await index.attach(info(A), ROOM)
-    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    index, leftovers = await two.begin_with_both()
     await index.declare(B, SECTOR, 7, False)
     await finished_on(stage, index, two, "good")
     await leftovers.made(SECTOR, "good")
@@ -362,7 +370,7 @@ async def test_after_a_restart_of_both_they_are_found_out_when_the_worker_regist
     index, leftovers = await two.begin()
     await index.attach(info(B, "10.0.0.3:3456"), ROOM)
     await index.declare(B, SECTOR, 6, False)
-    stage.owned.by_netloc.update({"10.0.0.2:3456": "good", "10.0.0.3:3456": "broken"})
+    register_both(stage)
     index.reown()
     await leftovers.joined("broken")
     await two.done()
@@ -372,9 +380,7 @@ async def test_after_a_restart_of_both_they_are_found_out_when_the_worker_regist
 async def test_a_result_that_comes_before_its_worker_has_registered_again_spares_the_files_there(
     stage: Stage, two: Cleaned
 ) -> None:
-    index, _ = await two.begin()
-    await index.attach(info(A), ROOM)
-    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    index, _ = await two.begin_with_both()
     await index.declare(B, SECTOR, 6, False)
     await finished_on(stage, index, two, "good")
     stage.owned.by_netloc.clear()
@@ -382,7 +388,7 @@ async def test_a_result_that_comes_before_its_worker_has_registered_again_spares
     stage.events.clear()
     await leftovers.made(SECTOR, "good")
     assert stage.events == [FilesDropped(B, SECTOR, FileType.SEALED | FileType.CACHE)]
-    stage.owned.by_netloc.update({"10.0.0.2:3456": "good", "10.0.0.3:3456": "broken"})
+    register_both(stage)
     index.reown()
     await index.declare(A, SECTOR, 6, False)
     await leftovers.joined("good")
@@ -391,9 +397,7 @@ async def test_a_result_that_comes_before_its_worker_has_registered_again_spares
 
 
 async def test_a_good_copy_is_never_a_leftover(stage: Stage, two: Cleaned) -> None:
-    index, leftovers = await two.begin()
-    await index.attach(info(A), ROOM)
-    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    index, leftovers = await two.begin_with_both()
     await finished_on(stage, index, two, "good")
     await index.drop_sector(A, SECTOR, 6)
     await index.declare(B, SECTOR, 6, False)
@@ -412,9 +416,7 @@ async def test_a_good_copy_is_never_a_leftover(stage: Stage, two: Cleaned) -> No
 async def test_a_new_attempt_on_the_same_worker_makes_its_files_good_again(
     stage: Stage, two: Cleaned
 ) -> None:
-    index, _ = await two.begin()
-    await index.attach(info(A), ROOM)
-    await index.attach(info(B, "10.0.0.3:3456"), ROOM)
+    index, _ = await two.begin_with_both()
     await finished_on(stage, index, two, "good")
     await index.declare(B, SECTOR, 6, False)
     two.busy = {"broken"}
