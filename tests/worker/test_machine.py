@@ -39,6 +39,7 @@ class Machine:
         file.write_text(f"{text}\n")
 
 
+GROUP = "farm/sealing"
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n"
 V1 = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
 
@@ -63,8 +64,8 @@ def test_without_a_limit_the_machines_memory_counts(tmp_path: Path) -> None:
 
 
 def test_the_tightest_limit_on_the_way_up_counts_with_its_own_use(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, V2, "0::/farm/sealing\n")
-    for folder, limit, current in (("farm", 16 * GIB, 9 * GIB), ("farm/sealing", 32 * GIB, 5 * GIB)):
+    machine = Machine(tmp_path, V2, f"0::/{GROUP}\n")
+    for folder, limit, current in (("farm", 16 * GIB, 9 * GIB), (GROUP, 32 * GIB, 5 * GIB)):
         machine.write(f"sys/fs/cgroup/{folder}/memory.max", limit)
         machine.write(f"sys/fs/cgroup/{folder}/memory.current", current)
         machine.write(f"sys/fs/cgroup/{folder}/memory.stat", f"anon 1\nfile {2 * GIB}")
