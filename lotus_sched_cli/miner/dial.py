@@ -11,6 +11,7 @@ import ssl
 import httpx
 
 from lotus_sched_cli.lotus.rpc.client import Caller, HttpCaller
+from lotus_sched_cli.lotus.rpc.goclient import go_transport
 
 
 class Dialer:
@@ -23,5 +24,5 @@ class Dialer:
         self._context = ssl.create_default_context()
 
     def __call__(self, url: str) -> Caller:
-        transport = httpx.AsyncHTTPTransport(verify=self._context, limits=self._limits, trust_env=False)
+        transport = go_transport(verify=self._context, limits=self._limits, trust_env=False)
         return HttpCaller(url, self._token, transport=transport)

@@ -6,7 +6,9 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from lotus_sched_cli.lotus import types
 from lotus_sched_cli.lotus.rpc import oneshot
 from lotus_sched_cli.lotus.rpc.client import Caller, HttpCaller, LocalCaller, RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.streams import BytesReader
+from lotus_sched_cli.miner.dial import Dialer
 
 from .conftest import Running
 
@@ -34,6 +37,29 @@ async def test_results_come_as_the_asked_type(caller: Caller) -> None:
     assert await caller.call("ActorAddress") == "t01000"
     assert await caller.call("StorageRedeclareLocal", None, True) is None
     assert await caller.call("StorageRedeclareLocal", None, True, result=list[int]) == []
+
+
+def timer_of(port: int) -> int:
+    """The timer that the kernel keeps for this process's connection to a port of 127.0.0.1: 2 is keepalive, 0 none."""
+    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[2] == f"0100007F:{port:04X}" and fields[3] == "01":
+            return int(fields[5].partition(":")[0])
+    raise AssertionError(f"no connection to {port}")
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="Linux tells a connection's timers")
+async def test_a_peer_that_is_cut_off_in_the_middle_of_a_call_is_found_out(running: Running) -> None:
+    port = urlsplit(running.url).port
+    assert port is not None
+    dialled = Dialer(running.token)(running.url)
+    for caller in (HttpCaller(running.url, running.token), dialled):
+        await caller.call("Version")
+        assert timer_of(port) == 2
+        await caller.close()
+    with oneshot.OneShot(running.url, running.token) as peer:
+        await asyncio.to_thread(peer.call, "Version")
+        assert timer_of(port) == 2
 
 
 async def test_structs_and_streams_are_parameters(caller: Caller, running: Running) -> None:

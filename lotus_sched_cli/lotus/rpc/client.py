@@ -21,13 +21,14 @@ from lotus_sched_cli.lotus import gojson, logs
 
 from .engine import ALL_PERMS, PREFIX, CallerInfo, Engine, Fault
 from .errors import RpcConnectError, RpcError
-from .goclient import as_go, span_context
+from .goclient import as_go, go_transport, span_context
 from .streams import Reader, describe
 
 __all__ = ["Caller", "HttpCaller", "LocalCaller", "RpcConnectError", "RpcError"]
 
 log = logs.get("rpc")
 _CONNECT_SECONDS: Final = 30.0
+_LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=60)
 
 
 class Caller(Protocol):
@@ -64,8 +65,7 @@ class HttpCaller:
             httpx.AsyncClient(
                 headers=headers,
                 timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS, pool=None),
-                limits=httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=60),
-                transport=transport,
+                transport=transport or go_transport(limits=_LIMITS, trust_env=False),
                 trust_env=False,
             )
         )

@@ -10,6 +10,8 @@ import socket
 from collections.abc import Mapping
 from typing import BinaryIO
 
+from .goclient import KEEPALIVE
+
 
 class Disconnected(OSError):
     """The other side closed the connection before the answer was complete."""
@@ -34,7 +36,8 @@ class Connection:
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self._host, self._port), self._dial_timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for option in ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *KEEPALIVE):
+            self.sock.setsockopt(*option)
         self._file = self.sock.makefile("rb")
 
     def close(self) -> None:

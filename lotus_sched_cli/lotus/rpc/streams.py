@@ -23,7 +23,7 @@ from aiohttp import web
 from lotus_sched_cli.lotus import gojson, logs
 
 from . import gohttp
-from .goclient import as_go
+from .goclient import as_go, go_transport
 
 log = logs.get("rpcenc")
 
@@ -31,6 +31,8 @@ log = logs.get("rpcenc")
 RENDEZVOUS: Final = 30.0
 PUSH_PATH: Final = "/rpc/streams/v0/push"
 _CHUNK: Final = 1 << 20
+#: A reader may wait for hours for the next byte.
+_TIMEOUT: Final = httpx.Timeout(None, connect=30)
 
 
 @runtime_checkable
@@ -106,7 +108,7 @@ class HttpReader:
     async def read(self, n: int = -1) -> bytes:
         if self._chunks is None:
             self._client = as_go(
-                httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30), follow_redirects=True)
+                httpx.AsyncClient(transport=go_transport(), timeout=_TIMEOUT, follow_redirects=True)
             )
             try:
                 request = self._client.build_request("GET", self.url)
@@ -350,7 +352,7 @@ async def send(reader: Reader, url: str) -> None:
     """
     headers = {"Content-Type": "application/octet-stream"}
     try:
-        client = as_go(httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30), headers=headers))
+        client = as_go(httpx.AsyncClient(transport=go_transport(), timeout=_TIMEOUT, headers=headers))
         async with client:
             while True:
                 answer = await client.head(url, follow_redirects=False)
