@@ -6,7 +6,6 @@ Statuses and bodies as Lotus's ``storage/paths/http_handler.go``: 500 with empty
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
@@ -21,6 +20,7 @@ from lotus_sched_cli.core.tasks import FILE_TYPES_BY_NAME, FileType, SectorId
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc import gohttp
 
+from . import ranges
 from .errors import NotFoundError, StorageError
 from .meta import parse_name
 from .partial import PartialFile, padded
@@ -31,8 +31,6 @@ from .tars import members
 from .vanilla import VanillaHandler, VanillaProver
 
 log = get("stores")
-
-_RANGE = re.compile(r"bytes=\s*(\d*)\s*-\s*(\d*)\s*")
 
 
 class Asker(Protocol):
@@ -139,15 +137,16 @@ class _Remote:
     async def _file(self, request: web.Request, path: LocalPath, file: Path) -> web.StreamResponse:
         fd, info = await path.disk.run(_open, file)
         modified = formatdate(info.st_mtime, usegmt=True)
-        start, count, status = _wanted(request, info.st_size, modified)
-        if status == 416:
+        try:
+            part = _wanted(request, info.st_size, modified)
+        except ranges.NoRange as err:
             await path.disk.run(os.close, fd)
-            return web.Response(
-                status=416,
-                text="invalid range: failed to overlap\n",
-                headers={"Content-Range": f"bytes */{info.st_size}", "X-Content-Type-Options": "nosniff"},
-            )
-        answer = web.StreamResponse(status=status)
+            refused = gohttp.refusal(416, str(err))
+            if isinstance(err, ranges.NoOverlap):
+                refused.headers["Content-Range"] = f"bytes */{info.st_size}"
+            return refused
+        start, count = part or (0, info.st_size)
+        answer = web.StreamResponse(status=206 if part else 200)
         answer.headers.update(
             {
                 "Accept-Ranges": "bytes",
@@ -156,7 +155,7 @@ class _Remote:
                 "Last-Modified": modified,
             }
         )
-        if status == 206:
+        if part:
             answer.headers["Content-Range"] = f"bytes {start}-{start + count - 1}/{info.st_size}"
         await send_file(request, answer, path.disk, fd, start, count)
         log.debug(f"served sector file/dir, path={file}", place="paths/http_handler.go:158")
@@ -190,22 +189,12 @@ def _not_allowed() -> web.Response:
     return web.Response(status=405)
 
 
-def _wanted(request: web.Request, size: int, modified: str) -> tuple[int, int, int]:
-    """Start, count and status for the Range header, as HTTP says; several ranges at once get the whole file."""
+def _wanted(request: web.Request, size: int, modified: str) -> tuple[int, int] | None:
+    """(start, count) of a part that is asked for; None for the whole file. Raises NoRange."""
     asked = request.headers.get("Range")
-    if asked is None or request.headers.get("If-Range", modified) != modified or "," in asked:
-        return 0, size, 200
-    match = _RANGE.fullmatch(asked)
-    if match is None or not (match[1] or match[2]):
-        return 0, 0, 416
-    if not match[1]:
-        count = min(int(match[2]), size)
-        return size - count, count, 206 if count else 416
-    start = int(match[1])
-    end = min(int(match[2]), size - 1) if match[2] else size - 1
-    if start >= size or end < start:
-        return 0, 0, 416
-    return start, end - start + 1, 206
+    if asked is None or request.headers.get("If-Range", modified) != modified:
+        return None
+    return ranges.wanted(asked, size)
 
 
 def _has_range(file: Path, size: int, offset: int, count: int) -> bool:

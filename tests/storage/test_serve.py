@@ -50,6 +50,12 @@ async def test_a_file_comes_with_lotus_headers(store: Store) -> None:
         ("bytes=2000-99999", 206, "bytes 2000-2047/2048", slice(2000, None)),
         ("bytes=-48", 206, "bytes 2000-2047/2048", slice(2000, None)),
         ("bytes=-99999", 206, "bytes 0-2047/2048", slice(None)),
+        ("bytes=-0", 206, "bytes 2048-2047/2048", slice(2048, None)),
+        ("bytes= 0 - 99", 206, "bytes 0-99/2048", slice(0, 100)),
+        ("bytes=+1-5", 206, "bytes 1-5/2048", slice(1, 6)),
+        (f"bytes={'0' * 5000}1-5", 206, "bytes 1-5/2048", slice(1, 6)),
+        ("bytes=9999-,0-1,", 206, "bytes 0-1/2048", slice(0, 2)),
+        ("bytes=", 200, None, slice(None)),
         ("bytes=0-1,5-6", 200, None, slice(None)),
     ],
 )
@@ -60,12 +66,37 @@ async def test_ranges(store: Store, asked: str, status: int, content_range: str 
     assert answer.content == (bytes(range(256)) * 8)[part]
 
 
-@pytest.mark.parametrize("asked", ["bytes=99999-", "bytes=2048-", "bytes=-0", "bytes=5-4", "nonsense"])
-async def test_ranges_that_are_none(store: Store, asked: str) -> None:
+@pytest.mark.parametrize("asked", ["bytes=99999-", "bytes=2048-", f"bytes={(1 << 63) - 1}-"])
+async def test_ranges_behind_the_end(store: Store, asked: str) -> None:
     answer = await ask(store, "GET", "/sealed/s-t01000-2", Range=asked)
     assert answer.status_code == 416 and answer.text == "invalid range: failed to overlap\n"
     assert answer.headers["content-range"] == "bytes */2048"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "nonsense",
+        "Bytes=0-1",
+        "bytes=5-4",
+        "bytes=-",
+        "bytes=+-1",
+        "bytes=--5",
+        "bytes=0-1,x",
+        f"bytes={1 << 63}-",
+        f"bytes=0-{1 << 63}",
+        f"bytes=-{'9' * 5000}",
+    ],
+)
+async def test_ranges_that_are_none_leave_no_file_open(store: Store, asked: str) -> None:
+    held = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        answer = await ask(store, "GET", "/sealed/s-t01000-2", Range=asked)
+    assert answer.status_code == 416 and answer.text == "invalid range\n"
+    assert "content-range" not in answer.headers
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert len(list(Path("/proc/self/fd").iterdir())) < held + 5
 
 
 async def test_a_folder_is_a_flat_closed_tar(store: Store) -> None:
