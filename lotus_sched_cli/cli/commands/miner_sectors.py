@@ -1,8 +1,8 @@
-"""``lotus-miner sectors``: pledge, list, status."""
+"""``lotus-miner sectors``: pledge, list, status. Views are imported where they are used: help needs none."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -12,25 +12,19 @@ from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument
 from lotus_sched_cli.cli.render import show
 from lotus_sched_cli.cli.sources import actor_number, chain_of, head_of, statuses
 from lotus_sched_cli.cli.state import Globals
-from lotus_sched_cli.cli.views.sectors import (
-    Chain,
-    SectorList,
-    SectorRow,
-    row_of_brief,
-    sector_row,
-    status_view,
-    wanted,
-)
-from lotus_sched_cli.cli.views.states import COLORS
-from lotus_sched_cli.cli.views.text import Pledged
 
 from .not_served import CHAIN, NotServed
+
+if TYPE_CHECKING:
+    from lotus_sched_cli.cli.views.sectors import Chain, SectorRow
 
 app = typer.Typer(cls=GoGroup, help="pledge, list and inspect sectors", add_completion=False)
 
 
 @app.command("pledge", cls=GoCommand, help="make a new sector without deals (committed capacity)")
 def pledge(ctx: typer.Context) -> None:
+    from lotus_sched_cli.cli.views.text import Pledged
+
     api = miner_api(ctx)
     number = api.call("PledgeSector", timeout=None)["Number"]
     state = ""
@@ -53,6 +47,8 @@ def list_(
     unproven: Annotated[bool, flag("--unproven", "-u", help="leave out proving and available ones")] = False,
     check_parallelism: Annotated[int, flag("--check-parallelism", help="questions asked at once")] = 300,
 ) -> None:
+    from lotus_sched_cli.cli.views.sectors import SectorList, sector_row, wanted
+
     if what:
         not_a_listing(ctx, what)
     if states and unproven:
@@ -76,6 +72,8 @@ def list_(
 
 def table_rows(api: Api, chain: Chain, *, with_log: bool) -> list[SectorRow] | None:
     """All sectors in one answer, however many; None where the miner is a stock one, which is asked for each."""
+    from lotus_sched_cli.cli.views.sectors import row_of_brief
+
     try:
         return [row_of_brief(brief, chain) for brief in api.call("SectorsTable", with_log) or ()]
     except NoSuchMethod:
@@ -100,7 +98,7 @@ def mypledgeonce(ctx: typer.Context) -> None:
 
 
 def pledge_free(ctx: typer.Context, *, once: bool) -> None:
-    from lotus_sched_cli.cli.connect import NoSuchMethod
+    from lotus_sched_cli.cli.views.text import Pledged
 
     try:
         done = miner_api(ctx).call("PledgeFreeSlots", once, timeout=None)
@@ -119,6 +117,8 @@ def pledge_free(ctx: typer.Context, *, once: bool) -> None:
 
 def check_states(states: list[str]) -> None:
     """Lotus takes unknown states in silence and lists nothing."""
+    from lotus_sched_cli.cli.views.states import COLORS
+
     for state in states:
         if state not in COLORS:
             like = next((known for known in COLORS if known.lower() == state.strip().lower()), None)
@@ -136,6 +136,8 @@ def status(
     ] = False,
     proof: Annotated[bool, flag("--proof", help="print the proof as hex")] = False,
 ) -> None:
+    from lotus_sched_cli.cli.views.sectors import Chain, status_view
+
     if partition_info:
         raise CliError(
             "--partition-info needs window proving, which this miner's simulated chain has not",

@@ -1,10 +1,9 @@
-"""``lotus-miner storage`` (Lotus: ``cli/miner/storage.go``)."""
+"""``lotus-miner storage`` (Lotus: ``cli/miner/storage.go``). Views are imported where they are used: help needs none."""
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,11 +12,13 @@ from lotus_sched_cli.cli.errors import CliError, UnknownCommand
 from lotus_sched_cli.cli.golang import GoCommand, GoGroup, ReadCommand, argument, flag
 from lotus_sched_cli.cli.render import notice, show
 from lotus_sched_cli.cli.sources import MAX_CONNECTIONS, actor_number, many, statuses
-from lotus_sched_cli.cli.views.files import StoredFiles, locks_view, stored_view
-from lotus_sched_cli.cli.views.storage import COUNTED, Asked, find_view, storage_view
 
 from . import paths
 from .miner_sectors import sector_number
+
+if TYPE_CHECKING:
+    from lotus_sched_cli.cli.views.files import StoredFiles
+    from lotus_sched_cli.cli.views.storage import Asked
 
 app = typer.Typer(cls=GoGroup, help="attach, list and search storage paths", add_completion=False)
 
@@ -63,6 +64,10 @@ def redeclare(
 
 @app.command("list", cls=ReadCommand, help="list storage paths with their room; 'list sectors' their files")
 def list_(ctx: typer.Context, what: Annotated[str, argument("sectors")] = "") -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from lotus_sched_cli.cli.views.storage import storage_view
+
     api = miner_api(ctx)
     if what == "sectors":
         show(ctx, stored_files(api))
@@ -78,6 +83,9 @@ def list_(ctx: typer.Context, what: Annotated[str, argument("sectors")] = "") ->
 
 def stored_files(api: Api) -> StoredFiles:
     """Every file of every path: what paths list, then each sector's places and state, over a few connections."""
+    from lotus_sched_cli.cli.views.files import stored_view
+    from lotus_sched_cli.cli.views.storage import COUNTED
+
     listed: dict[str, Any] = api.call("StorageList")
     kinds = {
         (entry["Number"], kind)
@@ -99,6 +107,8 @@ def stored_files(api: Api) -> StoredFiles:
 
 def ask_path(api: Api, path_id: str) -> Asked:
     """Its space with the time that the answer took, and its settings."""
+    from lotus_sched_cli.cli.views.storage import Asked
+
     start = time.monotonic()
     try:
         stat = api.call("StorageStat", path_id, timeout=STAT_SECONDS)
@@ -110,6 +120,8 @@ def ask_path(api: Api, path_id: str) -> Asked:
 
 @app.command("find", cls=ReadCommand, help="tell where the files of a sector are")
 def find(ctx: typer.Context, number: Annotated[str, argument("N")]) -> None:
+    from lotus_sched_cli.cli.views.storage import COUNTED, find_view
+
     sector = sector_number(number, prefix="")
     api = miner_api(ctx)
     ref = {"Miner": actor_number(api), "Number": sector}
@@ -142,6 +154,8 @@ def cleanup(
 
 @app.command("locks", cls=ReadCommand, help="list sectors whose files are in use")
 def locks(ctx: typer.Context) -> None:
+    from lotus_sched_cli.cli.views.files import locks_view
+
     api = miner_api(ctx)
     held = api.call("StorageGetLocks").get("Locks") or []
     numbers = sorted({lock["Sector"]["Number"] for lock in held})
