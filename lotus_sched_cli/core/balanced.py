@@ -15,24 +15,18 @@ from typing import Any, Final
 from . import promise, space
 from .choice import Rank, full_rank, rank
 from .decisions import Laid, Refusal
-from .eligibility import allows, begins, binds, bound_away, judge, may_hold, offers, ready
+from .eligibility import judge, offers, ready
 from .farm import Farm
 from .matching import Chains
-from .needs import P1_OUTPUT, SELECT_EXISTING, SELECT_MOVE, SELECT_TASK, Selector
+from .places import Places
 from .pools import Line, Pool
 from .prefetch import Prefetching
 from .records import Task, Worker
 from .tasks import TaskType
 
-#: Owners of a path above which they form a pool, instead of being looked at one by one.
-MANY_OWNERS: Final = 8
-#: Pools kept though no task waits in them.
-SPARE_POOLS: Final = 256
-
 _AP: Final = TaskType.ADD_PIECE
 _P1: Final = TaskType.PRECOMMIT1
 _P2: Final = TaskType.PRECOMMIT2
-_C2: Final = TaskType.COMMIT2
 
 
 class Balanced:
@@ -41,7 +35,7 @@ class Balanced:
     def __init__(self, farm: Farm) -> None:
         self.farm = farm
         self.share = farm.settings.spread_by == "share"
-        self.pools: dict[tuple[Any, ...], Pool] = {}
+        self.places = Places(farm, self.share)
         self.number = 0
         self._stamps = count(1)
         self._order = count()
@@ -49,14 +43,12 @@ class Balanced:
         self._dirty_pools: dict[int, Pool] = {}
         self._dirty_workers: dict[str, Worker] = {}
         self._chains = Chains(self)
-        #: Workers that do only C2 of sectors that lie on their own paths.
-        self._bound_c2: set[str] = set()
         self._prefetching = Prefetching(self)
 
     # -- what the farm tells ----------------------------------------------------------------------------------------
 
     def task_added(self, task: Task) -> None:
-        self._find_places(task)
+        self.places.find(task)
         self._dirty_tasks[task.spec.id] = task
         if task.promise is not None:
             return
@@ -97,17 +89,8 @@ class Balanced:
             worker.pools, worker.specials = [], {}
 
     def reshaped(self, worker: Worker) -> None:
-        if worker.known and worker.spec.caps.force_c2_from_local_p2:
-            self._bound_c2.add(worker.id)
-        elif self._bound_c2:
-            self._bound_c2.discard(worker.id)
         self._prefetching.reshaped(worker)
-        for pool in worker.pools:
-            pool.members.pop(worker.id, None)
-            pool.current.pop(worker.id, None)
-        worker.pools = []
-        for pool in self.pools.values():
-            pool.admit(worker)
+        self.places.admit(worker)
         for path in worker.paths.values():
             for sector_id in sorted(path.sectors):
                 for task in list(self.farm.sectors[sector_id].tasks.values()):
@@ -147,89 +130,6 @@ class Balanced:
         """Moves were taken back: what they stirred up is as it was."""
         self._dirty_pools = {k: pool for k, pool in self._dirty_pools.items() if k in before[0]}
         self._dirty_workers = {k: worker for k, worker in self._dirty_workers.items() if k in before[1]}
-
-    # -- where a task may go ----------------------------------------------------------------------------------------
-
-    def _find_places(self, task: Task) -> None:
-        """The pools of the task, and the workers that are looked at one by one for it."""
-        workers, needs = self.farm.workers, task.needs
-        special: dict[str, Worker] = {}
-        failed = workers.get(task.memory.failed_on) if task.memory.failed_on is not None else None
-        if failed is not None:
-            special[failed.id] = failed
-        if task.promise is not None:
-            special[task.promise.worker.id] = task.promise.worker
-        pools: list[Pool] = []
-        if not task.missing:
-            layout: list[tuple[str, int, bool]] = []
-            touched = needs.touched
-            for path_id, placement in task.sector.files.items():
-                if not placement.types & touched:
-                    continue
-                owners = self.farm.paths[path_id].spec.owners
-                if len(owners) > MANY_OWNERS:
-                    layout.append((path_id, placement.types & touched, placement.primary))
-                    continue
-                for worker_id in owners:
-                    if (worker := workers.get(worker_id)) is not None:
-                        special[worker_id] = worker
-            if self._bound_c2 and task.spec.type is _C2:
-                for worker_id in self._bound_c2:
-                    if P1_OUTPUT & (worker := workers[worker_id]).own(task.sector):
-                        special[worker_id] = worker
-            if needs.selector is not SELECT_EXISTING and not self._only_local(needs.selector):
-                pools.append(self._pool(task))
-            if layout:
-                pools += self._shared_pools(task, tuple(sorted(layout)))
-        task.pools = tuple(pools)
-        task.specials = tuple(special[worker_id] for worker_id in sorted(special))
-
-    def _only_local(self, selector: Selector) -> bool:
-        return selector is SELECT_MOVE and self.farm.settings.disallow_remote_finalize
-
-    def _pool(self, task: Task, shared: tuple[Any, ...] = (), path_id: str = "", bound: bool = False) -> Pool:
-        spec, needs = task.spec, task.needs
-        miner = 0 if needs.selector is SELECT_TASK else spec.sector.miner
-        key = (spec.type, spec.proof, miner, task.groups, needs.key, needs.makes, shared, path_id, bound)
-        pool = self.pools.get(key)
-        if pool is None:
-            admits = _admits_shared if path_id else _admits
-            pool = Pool(
-                key, spec.type, spec.proof, miner, task.groups, needs, admits, self.fits, path_id, bound
-            )
-            self._trim()
-            self.pools[key] = pool
-            for worker in self.farm.workers.values():
-                pool.admit(worker)
-                if worker.id in pool.members:
-                    pool.offer(worker, self.farm.now, self.share)
-        pool.used = self.number
-        return pool
-
-    def _shared_pools(self, task: Task, layout: tuple[tuple[str, int, bool], ...]) -> list[Pool]:
-        pools = []
-        for path_id, _, _ in layout:
-            pools.append(self._pool(task, layout, path_id))
-            if task.spec.type is _P2:
-                pools.append(self._pool(task, layout, path_id, True))
-        return pools
-
-    def _trim(self) -> None:
-        """Let pools go in which nothing has waited for longest."""
-        if len(self.pools) < SPARE_POOLS:
-            return
-        idle = sorted((p for p in self.pools.values() if not p.line.tasks), key=lambda p: p.used)
-        for pool in idle[: SPARE_POOLS // 2]:
-            del self.pools[pool.key]
-            for worker in pool.members.values():
-                worker.pools.remove(pool)
-
-    def fits(self, task: Task, worker: Worker) -> bool:
-        if worker.no_sectors and begins(task, worker):
-            return False
-        return may_hold(task, worker, self.farm.settings.disallow_remote_finalize) and not bound_away(
-            task, worker
-        )
 
     # -- a pass -----------------------------------------------------------------------------------------------------
 
@@ -383,7 +283,7 @@ class Balanced:
             if part is None:
                 continue
             value = full_rank(task, worker, part)
-            if (best is not None and value >= best) or not self.fits(task, worker):
+            if (best is not None and value >= best) or not self.places.fits(task, worker):
                 lost.append((worker.id, part))
                 continue
             there = space.lay(task, worker, now)
@@ -433,19 +333,7 @@ class Balanced:
     def validate(self, now: float) -> None:
         """The indexes equal their recomputation; caps, limits and holds are kept where this pass has bound."""
         self._validate_bindings()
-        for pool in self.pools.values():
-            expected = {w.id for w in self.farm.workers.values() if pool.admits(pool, w)}
-            assert set(pool.members) == expected, f"pool members of {pool.key}"
-            waiting = sum(
-                1
-                for task in self.farm.tasks.values()
-                if task.waiting and task.promise is None and pool in task.pools
-            )
-            assert pool.line.tasks == waiting, (
-                f"pool {pool.key} counts {pool.line.tasks} tasks, {waiting} wait"
-            )
-            for worker in pool.members.values():
-                assert pool in worker.pools, f"{worker.id} does not know its pool"
+        self.places.validate()
         for worker in self.farm.workers.values():
             for kind, line in worker.specials.items():
                 own = {
@@ -506,27 +394,6 @@ def _has_slot(worker: Worker, kind: TaskType) -> bool:
 
 def _key(task: Task) -> Any:
     return task.key
-
-
-def _admits(pool: Pool, worker: Worker) -> bool:
-    """Whether a worker that has none of the files may be drawn for this class, room and slots left aside."""
-    if not worker.known or not offers(worker, pool.type):
-        return False
-    if binds(worker, pool.type) or (worker.no_sectors and pool.type in (_AP, _P1)):
-        return False
-    match pool.needs.selector:
-        case Selector.TASK:
-            return True
-        case Selector.MOVE:
-            return any(p.spec.can_store and space.takes_miner(p, pool.miner) for p in worker.paths.values())
-    return allows(worker, pool.needs, pool.miner, pool.groups, None)
-
-
-def _admits_shared(pool: Pool, worker: Worker) -> bool:
-    """Whether the worker serves the shared path that has the files."""
-    if not worker.known or not offers(worker, pool.type) or pool.shared not in worker.paths:
-        return False
-    return pool.type is not _P2 or worker.spec.caps.force_p2_from_local_p1 is pool.bound
 
 
 def _reasons(value: tuple[Any, ...], among: int) -> dict[str, Any]:

@@ -8,20 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from heapq import heappush
-from typing import Final
 
-from . import promise, space
+from . import promise, rest, space
 from .caps import Caps
-from .decisions import Decision, Laid, RestBegan, RestEnded, Start
+from .decisions import Decision, Laid, Start
 from .events import Outcome, Settings, TaskSpec, WorkerSpec
 from .files import Files
 from .needs import missing_types, needs_of
 from .policy import Policy
-from .records import Memory, Promise, Rest, Sector, Task, Worker
+from .records import Memory, Promise, Sector, Task, Worker
 from .tasks import SectorId, TaskType
-
-#: Failures in a row after which a worker rests from a task type.
-REST_AFTER: Final = 2
 
 _SUCCESS = Outcome.SUCCESS
 _P1, _P2, _C2, _AP = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2, TaskType.COMMIT2, TaskType.ADD_PIECE
@@ -44,15 +40,15 @@ class Farm(Files):
         self.fetch_pace: float | None = None
         self.decisions: list[Decision] = []
         self.now = float("-inf")
-        self.timers: list[tuple[float, int, str, str, TaskType | None]] = []
+        self.timers: list[tuple[float, int, str, str]] = []
         self._seq = 0
         self._bindings = 0
 
     # -- time -------------------------------------------------------------------------------------------------------
 
-    def timer(self, at: float, what: str, ref: str = "", task: TaskType | None = None) -> None:
+    def timer(self, at: float, what: str, ref: str = "") -> None:
         self._seq += 1
-        heappush(self.timers, (at, self._seq, what, ref, task))
+        heappush(self.timers, (at, self._seq, what, ref))
 
     # -- workers ----------------------------------------------------------------------------------------------------
 
@@ -114,16 +110,6 @@ class Farm(Files):
         if not worker.known and not worker.carried and not worker.pieces:
             self.disown_paths(worker)
             del self.workers[worker.id]
-
-    def rest_over(self, worker_id: str, task: TaskType | None) -> None:
-        worker = self.workers.get(worker_id)
-        if worker is None:
-            return
-        for kind in [task] if task is not None else list(worker.rests):
-            rest = worker.rests.pop(kind, None)
-            if rest is not None and rest.until is not None:
-                self.decisions.append(RestEnded(worker_id, kind))
-        self.improved(worker)
 
     # -- tasks ------------------------------------------------------------------------------------------------------
 
@@ -246,9 +232,7 @@ class Farm(Files):
             self._pace(worker)
         elif kind is _AP and space.is_first_piece(task):
             self.piece_added(task, worker, now)
-        rest = worker.rests.get(kind)
-        if rest is not None and rest.until is not None:
-            rest.trial = spec.id
+        rest.bound(worker, task)
         worker.version += 1
 
     def unbind(self, task: Task) -> None:
@@ -276,9 +260,7 @@ class Farm(Files):
         if spec.type is _P1 or task.ahead:
             task.ahead = False
             self.hold_remove(worker, spec.sector)
-        rest = worker.rests.get(spec.type)
-        if rest is not None and rest.trial == spec.id:
-            rest.trial = None
+        rest.unbound(worker, task)
         worker.version += 1
 
     @staticmethod
@@ -339,11 +321,11 @@ class Farm(Files):
         if outcome is _SUCCESS:
             task.sector.last_worker = worker.id
             task.sector.memory.pop(kind, None)
-            self._rest_success(worker, kind)
+            rest.succeeded(self, worker, kind)
         elif outcome is Outcome.FAILED:
             memory.attempts += 1
             memory.failed_on = worker.id
-            self._rest_failure(worker, kind, error, now)
+            rest.failed(self, worker, kind, error, now)
         elif outcome is Outcome.NO_SPACE:
             worker.no_space.add(kind)
         if outcome in (Outcome.AGAIN, Outcome.NO_SPACE):
@@ -392,29 +374,8 @@ class Farm(Files):
         first, most = self.settings.retry_delay, self.settings.retry_delay_max
         return min(first * 2.0 ** min(steps, 60), max(first, most))
 
-    # -- rest -------------------------------------------------------------------------------------------------------
-
-    def _rest_success(self, worker: Worker, kind: TaskType) -> None:
-        rest = worker.rests.pop(kind, None)
-        if rest is not None and rest.until is not None:
-            self.decisions.append(RestEnded(worker.id, kind))
-
-    def _rest_failure(self, worker: Worker, kind: TaskType, error: str, now: float) -> None:
-        rest = worker.rests.get(kind)
-        if rest is None:
-            rest = worker.rests[kind] = Rest()
-        rest.failures += 1
-        rest.error = error
-        if rest.failures < REST_AFTER:
-            return
-        first = rest.until is None
-        rest.until = now + self.delay(rest.failures - REST_AFTER)
-        self.timer(rest.until, "rest", worker.id, kind)
-        if first:
-            self.decisions.append(RestBegan(worker.id, kind, rest.failures, rest.until, error))
-
-    def rest_due(self, worker_id: str, kind: TaskType | None) -> None:
-        """The trial may come now, or the next paced P1."""
+    def due(self, worker_id: str) -> None:
+        """A rest's trial may come now, the next paced P1, or a fetch ahead."""
         worker = self.workers.get(worker_id)
         if worker is not None:
             self.improved(worker)
@@ -439,7 +400,7 @@ class Farm(Files):
         """Call again when its next P1 may start."""
         interval = worker.spec.caps.precommit1_interval
         if interval and (at := worker.p1_started + interval) > self.now:
-            self.timer(at, "rest", worker.id, _P1)
+            self.timer(at, "worker", worker.id)
 
     def reshaped(self, worker: Worker) -> None:
         worker.version += 1

@@ -147,7 +147,7 @@ class _Reach:
 
     def expand(self, task: Task, by: Task | None) -> None:
         for worker in task.specials:
-            if self._new(worker) and worker.id in self.placed and self.policy.fits(task, worker):
+            if self._new(worker) and worker.id in self.placed and self.policy.places.fits(task, worker):
                 self._add(task, worker, by)
         for pool in task.pools:
             if id(pool) not in self._pools and pool.closed != self.policy.number:
@@ -159,7 +159,7 @@ class _Reach:
             if (
                 worker.id in pool.members
                 and self._new(worker)
-                and (not pool.shared or self.policy.fits(task, worker))
+                and (not pool.shared or self.policy.places.fits(task, worker))
             ):
                 self._add(task, worker, by)
 

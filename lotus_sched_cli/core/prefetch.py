@@ -109,7 +109,7 @@ class Prefetching:
         """Whether this worker, free, would start the task before ``at``."""
         if worker.id not in self._idle or not _has_slot(worker, now):
             return False
-        if not self._policy.fits(task, worker):
+        if not self._policy.places.fits(task, worker):
             return False
         return promise.before(self._policy.farm, at, to_fetch(task, worker), now)
 
@@ -182,7 +182,7 @@ class Prefetching:
             looked += 1
             if looked > LOOK or self._sated:
                 break
-            if task.missing or task.memory.failed_on == worker.id or not policy.fits(task, worker):
+            if task.missing or task.memory.failed_on == worker.id or not policy.places.fits(task, worker):
                 continue
             if not space.brings(task, worker):
                 here += 1

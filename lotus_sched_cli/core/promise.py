@@ -73,7 +73,7 @@ def failed(farm: Farm, task_id: str, error: str, now: float) -> None:
     task.memory.last_error = error or task.memory.last_error
     worker.promises_from = now + farm.delay(worker.promises_broken)
     worker.promises_broken += 1
-    farm.timer(worker.promises_from, "rest", worker.id, _P2)
+    farm.timer(worker.promises_from, "worker", worker.id)
     end(farm, task, error or "the files did not come")
 
 

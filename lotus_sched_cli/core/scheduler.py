@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from heapq import heappop
 
-from . import by_hand, invariants, ledger, promise
+from . import by_hand, invariants, ledger, promise, rest
 from .decisions import Assigned, Plan, Refusal
 from .events import (
     AssignByHand,
@@ -121,11 +121,11 @@ class Scheduler:
     def _run_timers(self, now: float) -> bool:
         farm, sweep = self._farm, False
         while farm.timers and farm.timers[0][0] <= now:
-            _, _, what, ref, kind = heappop(farm.timers)
+            _, _, what, ref = heappop(farm.timers)
             if what == "sweep":
                 sweep = True
-            elif what == "rest":
-                farm.rest_due(ref, kind)
+            elif what == "worker":
+                farm.due(ref)
             elif what != "policy" and (task := farm.tasks.get(ref)) is not None:
                 farm.retry_due(task, now) if what == "retry" else farm.missing_due(task, now)
         return sweep
@@ -186,7 +186,7 @@ class Scheduler:
             case WorkerLeft(worker_id):
                 farm.worker_left(worker_id)
             case RestOver(worker_id, task):
-                farm.rest_over(worker_id, task)
+                rest.over(farm, worker_id, task)
             case AssignByHand(task_id, worker_id, force):
                 by_hand.assign(farm, task_id, worker_id, force, self._by_hand)
             case _:

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lotus_sched_cli.core import balanced
+from lotus_sched_cli.core import places
 from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.core.decisions import Assigned, Plan, Prefetch, PrefetchOver
 from lotus_sched_cli.core.events import (
@@ -416,7 +416,7 @@ def _set(name: str) -> frozenset[str]:
 
 @pytest.fixture(params=[8, 1], ids=["owners-one-by-one", "owners-as-pools"])
 def many_owners(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(balanced, "MANY_OWNERS", request.param)
+    monkeypatch.setattr(places, "MANY_OWNERS", request.param)
     yield
 
 
