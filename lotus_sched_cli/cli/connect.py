@@ -12,6 +12,7 @@ from lotus_sched_cli.lotus.rpc.oneshot import OneShot
 from .errors import CliError, DaemonError
 from .golang import Context
 from .state import Globals
+from .visible import visible
 
 #: Seconds without a byte after which a command gives up on a read; operators run reads under ``watch``.
 READ_SECONDS: Final = 60.0
@@ -125,4 +126,4 @@ def where_remedy(kind: apiinfo.Kind, repo: str, text: str) -> str:
 
 
 def warn(text: str) -> None:
-    print(f"WARN: {text}", file=sys.stderr)
+    print(f"WARN: {visible(text)}", file=sys.stderr)

@@ -17,6 +17,7 @@ from lotus_sched_cli.lotus.errors import UserError
 
 from .commands.not_served import BACKUP, PARAMS, PPROF, Missing
 from .golang import GoGroup, Lazy, flag, lazy_group, no_flags
+from .visible import error_line
 
 #: Set it to see where an error came from.
 TRACE_ENV = "LOTUS_SCHED_TRACE"
@@ -229,7 +230,7 @@ def complain(text: str, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    print("ERROR: " + " ".join(text.split()), file=sys.stderr)
+    print(error_line(text), file=sys.stderr)
     return code
 
 

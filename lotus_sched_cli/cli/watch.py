@@ -16,6 +16,7 @@ from lotus_sched_cli.lotus.errors import UserError
 from .errors import DaemonError
 from .golang import Context
 from .state import Globals
+from .visible import error_line
 
 CODES: Final = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -37,7 +38,7 @@ def watch(look: Callable[[], Any], ctx: Context) -> None:
             if first and error and not isinstance(error, DaemonError):
                 raise error
             first = False
-            screen.show(text, "ERROR: " + " ".join(str(error).split()) if error else "")
+            screen.show(text, error_line(str(error)) if error else "")
             sleep(seconds)
     except KeyboardInterrupt:
         return

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
+from types import ModuleType
 
 import pexpect
 import pytest
 
-from lotus_sched_cli.cli.render import plain, rich
+from lotus_sched_cli.cli.render import classic, plain, rich
 from lotus_sched_cli.cli.views.jobs import jobs_view
 from lotus_sched_cli.cli.views.sectors import Chain, SectorList, sector_row
+from lotus_sched_cli.cli.views.text import Pledged
 from lotus_sched_cli.cli.views.workers import workers_view
 
-from .conftest import WORKER_A, FakeApi, Run, job, stats
+from .conftest import WORKER_A, FakeApi, Refused, Run, job, stats
 from .test_reads import status
 from .test_sealing import SCHED
 
@@ -70,6 +72,31 @@ def test_columns_stand_under_each_other_with_a_chinese_host_name() -> None:
     view = jobs_view({WORKER_A: [job(15), job(16, Hostname="封装机一号")]}, {}, NOW)
     lines = COLORS.sub("", rich.render(view, color=False)).splitlines()
     assert len({cell_len(line.partition("running")[0]) for line in lines[1:]}) == 1
+
+
+@pytest.mark.parametrize("color", [True, False])
+@pytest.mark.parametrize("layout", [plain, rich, classic])
+def test_a_host_name_does_not_steer_the_terminal(layout: ModuleType, color: bool) -> None:
+    evil = "\x1b]0;owned\x07\x9b2Jhost\r"
+    rows = (sector_row(1, status(1, "Packing") | {"LastErr": evil}, "", Chain(5)),)
+    for view in (
+        jobs_view({WORKER_A: [job(15, Hostname=evil)]}, {WORKER_A: evil}, NOW),
+        workers_view({WORKER_A: stats(evil, SCHED)}),
+        SectorList(rows, Chain(5)),
+        Pledged(1, evil),
+    ):
+        out = COLORS.sub("", layout.render(view, color=color))
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", out)
+        if not isinstance(view, SectorList | Pledged):
+            assert r"\x1b]0;owned\x07\x9b2Jhost\x0d" in out
+
+
+def test_an_error_of_another_machine_does_not_either(api: FakeApi, miner: Run) -> None:
+    def refuse() -> None:
+        raise Refused("no\x1b[2J way")
+
+    api.answers["PledgeSector"] = refuse
+    assert r"no\x1b[2J way" in miner("sectors", "pledge").err
 
 
 def test_tabs_stay_tabs_in_blocks() -> None:

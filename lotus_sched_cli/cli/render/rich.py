@@ -20,6 +20,7 @@ from lotus_sched_cli.cli.views.jobs import Jobs
 from lotus_sched_cli.cli.views.sectors import SectorList
 from lotus_sched_cli.cli.views.states import color_of
 from lotus_sched_cli.cli.views.text import Diagnosis, Pledged
+from lotus_sched_cli.cli.visible import visible
 
 from .lotus import document_of
 from .lotus_jobs import JOB_HEADER, job_cells
@@ -71,6 +72,7 @@ def styled(spans: Sequence[Span], out: Console) -> str:
     parts = []
     for text, name in spans:
         style = Style.parse(STYLES.get(name, name)) if name and out.color_system else Style.null()
+        text = visible(text)
         body = text.rstrip("\n")
         parts.append(style.render(body, color_system=out._color_system) + text[len(body) :])
     return "".join(parts)
@@ -86,7 +88,7 @@ def new_table(columns: Sequence[str]) -> Table:
 def jobs(view: Jobs) -> Table:
     table = new_table(JOB_HEADER)
     for job in view.rows:
-        cells = [Text(cell) for cell in job_cells(job)]
+        cells = [Text(visible(cell)) for cell in job_cells(job)]
         cells[4].stylize(TASKS.get(job.task, ""))
         cells[5].stylize(STATES.get(job.state, "yellow"))
         table.add_row(*cells)
@@ -102,13 +104,13 @@ def sectors(view: SectorList) -> Table | None:
     table = new_table(used)
     for cells in rows:
         texts = [(cells.get(name, ("", ""))) for name in used]
-        table.add_row(*(Text(text, STYLES.get(style, style)) for text, style in texts))
+        table.add_row(*(Text(visible(text), STYLES.get(style, style)) for text, style in texts))
     return table
 
 
 def pledged(view: Pledged) -> Table:
     table = new_table(("Sector", "State"))
-    table.add_row(str(view.number), Text(view.state, color_of(view.state)))
+    table.add_row(str(view.number), Text(visible(view.state), color_of(view.state)))
     return table
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from lotus_sched_cli.cli.visible import visible
+
 Span = tuple[str, str]
 
 #: Go's terminal codes (``fatih/color``).
@@ -51,12 +53,13 @@ class Doc:
 
 def text_of(spans: Sequence[Span]) -> str:
     """Without colours."""
-    return "".join(text for text, _ in spans)
+    return visible("".join(text for text, _ in spans))
 
 
 def ansi_of(spans: Sequence[Span]) -> str:
     """With Go's colour codes: around every styled span, also an empty one."""
-    return "".join(f"\x1b[{CODES[style]}m{text}\x1b[0m" if style else text for text, style in spans)
+    shown = ((visible(text), style) for text, style in spans)
+    return "".join(f"\x1b[{CODES[style]}m{text}\x1b[0m" if style else text for text, style in shown)
 
 
 # --- tables --------------------------------------------------------------------------------------------------------
