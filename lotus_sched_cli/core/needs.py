@@ -101,6 +101,11 @@ def needs_of(task: TaskSpec, declared: int) -> Needs:
     return NO_FILES
 
 
+def touched_by(task: TaskSpec) -> FileType:
+    """Every file type that a task reads, brings or makes, whatever is declared."""
+    return FileType(needs_of(task, 0).touched | needs_of(task, UPDATE | UPDATE_CACHE).touched) | task.files
+
+
 def missing_types(needs: Needs, declared: int) -> int:
     """The types that no path declares and without which the task cannot run anywhere."""
     if needs.selector is SELECT_MOVE:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from lotus_sched_cli.core.pipeline.states import State
 from lotus_sched_cli.core.proofs import seal_proof
 from lotus_sched_cli.core.scheduler import Scheduler
 from lotus_sched_cli.core.tasks import FileType, SectorId
@@ -37,6 +38,7 @@ from .index import SectorIndex
 from .init import STORE
 from .leftovers import Leftovers
 from .reload import default_caps
+from .removals import Removals
 from .sectors import Sectors
 from .store import Store
 from .workers import Registry
@@ -78,7 +80,7 @@ async def assemble(given: Given, stack: AsyncExitStack) -> tuple[Miner, RpcServe
     server = RpcServer(methods.MINER, api, auth.LocalVerifier(facts.secret), aliases=methods.MINER_ALIASES)
     local = _local(given, server)
     stack.push_async_callback(local.close)
-    dispatch, index = _dispatch(given, workers, local)
+    dispatch, index, removals = _dispatch(given, workers, local)
     sectors = Sectors(
         store,
         chain,
@@ -90,6 +92,7 @@ async def assemble(given: Given, stack: AsyncExitStack) -> tuple[Miner, RpcServe
         first_number=await store.meta("first_sector") or 0,
         clock=clock,
     )
+    removals.state = sectors.state
     miner = Miner(
         facts=facts,
         repo=given.repo,
@@ -137,7 +140,7 @@ def _local(given: Given, server: RpcServer) -> LocalStore:
     )
 
 
-def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispatch, SectorIndex]:
+def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispatch, SectorIndex, Removals]:
     """Dispatch and index, joined with each other, with the workers and with what clears away files that nobody needs.
 
     Dispatch asks the index where files lie, the index tells dispatch what changes: ``confirm`` and ``lacking`` are called
@@ -147,10 +150,23 @@ def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispa
 
     async def remove_files(sector: SectorId) -> None:
         await local.remove(sector, _ALL_FILES)
+        await removals.removed(sector)
 
     async def confirm(worker_id: str) -> None:
         await index.drop_unconfirmed(worker_id)
         await leftovers.joined(worker_id)
+        removals.deliver()
+
+    def cancelled(sector: SectorId) -> None:
+        if removals.state(sector.number) is State.REMOVED:
+            dispatch.desk.spawn(remove_files(sector), "files of a removed sector")
+
+    async def remove(sector: SectorId, types: FileType, keep: Iterable[str], only: Iterable[str]) -> None:
+        await local.remove(sector, types, keep=keep, only=only)
+
+    def present(worker_id: str) -> bool:
+        worker = workers.by_id.get(worker_id)
+        return worker is not None and worker.online
 
     dispatch = Dispatch(
         store,
@@ -170,14 +186,14 @@ def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispa
         makers=dispatch.desk.makers,
         alerts=given.alerts,
     )
-    leftovers = Leftovers(
-        store,
-        index,
-        lambda sector, types, keep, only: local.remove(sector, types, keep=keep, only=only),
-        dispatch.desk.spawn,
+    desk = dispatch.desk
+    leftovers = Leftovers(store, index, remove, desk.spawn)
+    removals = Removals(
+        store, index, remove, desk.spawn, busy=lambda sector: sector in desk.by_sector, present=present
     )
-    index.judge, dispatch.desk.made = leftovers.judge, leftovers.made
-    dispatch.desk.adopted = leftovers.adopted
-    dispatch.desk.disown, dispatch.desk.unwanted = leftovers.disown, leftovers.unwanted
+    index.judge, desk.made = leftovers.judge, leftovers.made
+    desk.adopted, desk.disown, desk.unwanted = leftovers.adopted, leftovers.disown, leftovers.unwanted
+    desk.done, desk.submitted, desk.clear = removals.done, removals.submitted, removals.clear
+    desk.cancelled, desk.online = cancelled, removals.deliver
     workers.listen(dispatch, reown=index.reown, moved=index.moved)
-    return dispatch, index
+    return dispatch, index, removals

@@ -32,9 +32,9 @@ from lotus_sched_cli.lotus.types import Decl, FsStat, HealthReport, SectorStorag
 
 from .alerts import Alerts
 from .clock import Clock
-from .known_paths import Files, Path, allowed_types, located, miners, names, spec
+from .known_paths import Away, Files, Path, allowed_types, located, miners, names, spec
 from .records import PathRow
-from .store import Store
+from .store import Store, Writes
 
 log = get("stores")
 
@@ -87,6 +87,10 @@ class SectorIndex:
         #: Tuples, as nearly every sector of ten thousand lies on one path or two.
         self._sectors: dict[SectorId, tuple[Files, ...]] = {}
         self._on_path: dict[str, set[SectorId]] = {}
+        #: Detached paths, with what lay there.
+        self.away: dict[str, Away] = {}
+        #: Sectors with doomed files, some of which may be gone by now.
+        self.doomed: set[SectorId] = set()
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -105,6 +109,15 @@ class SectorIndex:
             files.types |= entry.type
             if entry.primary:
                 files.primary |= entry.type
+        for one in await self._store.uncounted():
+            if one.path_id in self.paths:
+                self._doom(one.path_id, one.sector, one.type)
+                continue
+            away = self.away.setdefault(one.path_id, Away(one.worker_id))
+            away.worker_id = away.worker_id or one.worker_id
+            away.can_store |= one.can_store
+            of = away.doomed if one.doomed else away.files
+            of[one.sector] = of.get(one.sector, FileType.NONE) | one.type
         for sector, on in self._sectors.items():
             for files in on:
                 if files.path_id in self.paths:
@@ -152,13 +165,18 @@ class SectorIndex:
         self._emit(PathAttached(spec(path), stat.Available if first else None, path.stat.Capacity or None))
         if first:
             self._emit(PathReported(info.ID, stat.Available))
+        away = self.away.pop(info.ID, None)
+        for sector, types in (away.doomed if away is not None else {}).items():
+            self._doom(info.ID, sector, types)
         if known is None:
             for sector in self._on_path.get(info.ID, ()):
                 self._tell(sector, self._files(sector, info.ID))
-        await self._keep(path)
+        await self._keep(path, attached=away is not None)
 
-    async def _keep(self, path: Path) -> None:
+    async def _keep(self, path: Path, *, attached: bool = False) -> None:
         writes = self._store.writes()
+        if attached:
+            writes.attach_path(path.info.ID)
         info, stat = msgspec.json.encode(path.info), msgspec.json.encode(path.stat)
         writes.path(PathRow(path.info.ID, info, stat, self._clock()))
         await writes.commit()
@@ -206,18 +224,34 @@ class SectorIndex:
                 1,
                 f"not dropping path, requested and index urls don't match ('{url}' != '{urls[0]}')",
             )
-        await self.remove_path(path_id)
+        owner = min(path.owners, default=None)
+        away = self.away[path_id] = Away(owner, path.info.CanStore)
+        for sector in self._on_path.get(path_id, ()):
+            files = self._files(sector, path_id)
+            if counting := files.types & ~files.stale:
+                away.files[sector] = counting
+            if files.doomed:
+                away.doomed[sector] = files.doomed
+        writes = self._store.writes()
+        writes.detach_path(path_id, owner, can_store=path.info.CanStore)
+        self._close(path_id)
+        await writes.commit()
 
     async def remove_path(self, path_id: str) -> None:
-        """The path goes with all its declarations."""
+        """The path goes with all its declarations, for good; one that is detached already, too."""
+        if path_id in self.paths:
+            self._close(path_id)
+        self.away.pop(path_id, None)
+        writes = self._store.writes()
+        writes.delete_path(path_id)
+        await writes.commit()
+
+    def _close(self, path_id: str) -> None:
         log.warning(f"Dropping storage path {path_id}")
         for sector in list(self._on_path.get(path_id, ())):
             self._forget(path_id, sector, ALL_TYPES)
         del self.paths[path_id]
         self._emit(PathDetached(path_id))
-        writes = self._store.writes()
-        writes.delete_path(path_id)
-        await writes.commit()
 
     async def moved(self, worker_paths: Iterable[str], old_netloc: str) -> None:
         """A worker came back at another address: its paths no longer answer at the old one."""
@@ -269,6 +303,11 @@ class SectorIndex:
             return
         path = self.paths.get(path_id)
         files = self._files(sector, path_id)
+        # It comes back with what is to be removed there: that is still so (removals.py).
+        files.confirmed |= kinds & files.doomed
+        kinds &= ~files.doomed
+        if not kinds:
+            return
         new = kinds & ~files.types
         # Told for the first time since the miner started: what it was before counts no more, as in Lotus.
         files.primary &= ~(kinds & ~files.confirmed)
@@ -313,13 +352,48 @@ class SectorIndex:
             writes.undeclare(files.path_id, sector, types)
         await writes.commit()
 
+    def doom(self, writes: Writes, path_id: str, sector: SectorId, types: FileType) -> None:
+        """These are to be removed, there or on a detached path; the scheduler does not hear of them any more."""
+        writes.doom(path_id, sector, types)
+        if (away := self.away.get(path_id)) is not None:
+            away.doomed[sector] = away.doomed.get(sector, FileType.NONE) | types
+            _less(away.files, sector, types)
+        elif path_id in self.paths:
+            self._doom(path_id, sector, types)
+            self._emit(FilesDropped(path_id, sector, types))
+
+    def _doom(self, path_id: str, sector: SectorId, types: FileType) -> None:
+        files = self._files(sector, path_id)
+        files.types |= types
+        files.stale |= types
+        files.doomed |= types
+        files.primary &= ~types
+        self.doomed.add(sector)
+
+    def spare(self, sector: SectorId, types: FileType) -> None:
+        """These are doomed no more, wherever they lie; what counts again is told to the scheduler."""
+        for files in self._sectors.get(sector, ()):
+            if spared := files.doomed & types:
+                files.doomed &= ~spared
+                files.stale &= ~spared
+                self._emit(FilesDeclared(files.path_id, sector, spared, False, files.by))
+        for away in self.away.values():
+            _less(away.doomed, sector, types)
+
     async def drop_sector(self, path_id: str, sector: SectorId, types: int) -> None:
         """`StorageDropSector`: also when nothing was declared."""
-        gone = self._forget(path_id, sector, FileType(types) & ALL_TYPES)
+        kinds = FileType(types) & ALL_TYPES
+        writes = self._store.writes()
+        if (away := self.away.get(path_id)) is not None:
+            _less(away.files, sector, kinds)
+            _less(away.doomed, sector, kinds)
+            writes.count(path_id, sector, kinds)
+        gone = self._forget(path_id, sector, kinds)
         if gone:
-            writes = self._store.writes()
             writes.undeclare(path_id, sector, gone)
-            await writes.commit()
+            if sector in self.doomed:
+                writes.count(path_id, sector, gone)
+        await writes.commit()
 
     def _forget(self, path_id: str, sector: SectorId, types: FileType) -> FileType:
         on = self._sectors.get(sector, ())
@@ -331,6 +405,7 @@ class SectorIndex:
         files.primary &= ~types
         files.confirmed &= ~types
         files.stale &= ~types
+        files.doomed &= ~types
         files.fresh &= ~types
         if not files.types:
             self._on_path[path_id].discard(sector)
@@ -461,3 +536,11 @@ class SectorIndex:
             if path is not None and worker_id in path.owners:
                 own |= good
         return types & anywhere & ~own
+
+
+def _less(of: dict[SectorId, FileType], sector: SectorId, types: FileType) -> None:
+    left = of.get(sector, FileType.NONE) & ~types
+    if left:
+        of[sector] = left
+    else:
+        of.pop(sector, None)

@@ -32,7 +32,8 @@ class Path:
 class Files:
     """What one path holds of one sector; ``confirmed`` are the types declared since this process started.
 
-    ``fresh`` are those that were not known before, ``stale`` those that a broken-off PreCommit1 left (leftovers.py).
+    ``fresh`` are those that were not known before, ``stale`` those that a broken-off PreCommit1 left (leftovers.py) or
+    that are ``doomed``, to be removed (removals.py).
     """
 
     path_id: str
@@ -41,7 +42,18 @@ class Files:
     confirmed: FileType = FileType.NONE
     fresh: FileType = FileType.NONE
     stale: FileType = FileType.NONE
+    doomed: FileType = FileType.NONE
     by: str | None = None
+
+
+@dataclass(slots=True)
+class Away:
+    """What lay on a path that was detached, and what of it is ``doomed``; ``worker_id`` served it, if that is known."""
+
+    worker_id: str | None
+    can_store: bool = False
+    files: dict[SectorId, FileType] = field(default_factory=dict)
+    doomed: dict[SectorId, FileType] = field(default_factory=dict)
 
 
 def spec(path: Path) -> PathSpec:

@@ -128,7 +128,7 @@ class Leftovers:
                     if stale:
                         await self._index.mark_stale(sector, [(files, stale)])
                 files.fresh = FileType.NONE
-                if files.stale:
+                if files.stale & ~files.doomed:
                     self._spawn(self._delete(sector), "leftovers")
 
     def _made_on(self, files: Files, sector: SectorId) -> bool:
@@ -139,13 +139,15 @@ class Leftovers:
     async def _delete(self, sector: SectorId) -> None:
         stale = FileType.NONE
         for files in self._index.on(sector):
-            stale |= files.stale
+            stale |= files.stale & ~files.doomed
         for one in stale.each():
             keep = [f.path_id for f in self._index.on(sector) if one & f.types & ~f.stale]
             if not keep:
                 continue
             only = [
-                f.path_id for f in self._index.on(sector) if one & f.stale and not self._made_on(f, sector)
+                f.path_id
+                for f in self._index.on(sector)
+                if one & f.stale & ~f.doomed and not self._made_on(f, sector)
             ]
             if not only:
                 continue

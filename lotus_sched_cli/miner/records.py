@@ -158,6 +158,18 @@ class DeclarationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UncountedRow:
+    """Files of one single type of a sector that do not count: of a detached path, or ``doomed``."""
+
+    path_id: str
+    sector: SectorId
+    type: FileType
+    doomed: bool
+    can_store: bool
+    worker_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerRow:
     """What outlives a worker's session. ``number`` is the classic tables' (0: built in); ``extras`` is JSON."""
 

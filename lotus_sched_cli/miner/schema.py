@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 #: The migration that makes exactly these tables.
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 
 tables = MetaData()
 
@@ -117,6 +117,22 @@ declarations = Table(
     Column("made_by", String(255)),
 )
 
+#: Files that may lie there and do not count: their path was detached, or they are ``doomed``, to be removed as soon as
+#: whoever serves the path can be told (removals.py).
+uncounted = Table(
+    "uncounted",
+    tables,
+    Column("path_id", String(64), primary_key=True),
+    Column("miner", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("file_type", Integer, primary_key=True, autoincrement=False),
+    Column("doomed", Boolean, nullable=False),
+    #: Whether the path was one for storage when it was detached.
+    Column("can_store", Boolean, nullable=False),
+    #: Who served the path when it was detached, where that is known.
+    Column("worker_id", String(255)),
+)
+
 workers = Table(
     "workers",
     tables,
@@ -147,4 +163,5 @@ messages = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+Index("uncounted_by_sector", uncounted.c.miner, uncounted.c.number)
 Index("messages_by_sector", messages.c.number, messages.c.kind)

@@ -34,6 +34,7 @@ from .records import (
     Phase,
     SectorRow,
     TaskRow,
+    UncountedRow,
     WorkerRow,
 )
 from .writer import StoreError, Writer
@@ -192,6 +193,23 @@ class Store:
         return [
             DeclarationRow(path, SectorId(miner, number), FileType(kind), primary, by)
             for path, miner, number, kind, primary, by in await self._rows(query)
+        ]
+
+    async def uncounted(self) -> list[UncountedRow]:
+        """Files that do not count, though they may lie there."""
+        table = schema.uncounted
+        query = select(
+            table.c.path_id,
+            table.c.miner,
+            table.c.number,
+            table.c.file_type,
+            table.c.doomed,
+            table.c.can_store,
+            table.c.worker_id,
+        )
+        return [
+            UncountedRow(path, SectorId(miner, number), FileType(kind), doomed, can_store, worker)
+            for path, miner, number, kind, doomed, can_store, worker in await self._rows(query)
         ]
 
     # -- workers -----------------------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final, Unpack
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import Boolean, String, bindparam, delete, exists, false, insert, select, update
 from sqlalchemy.sql.base import Executable
 
+from lotus_sched_cli.core.needs import touched_by
 from lotus_sched_cli.core.tasks import FileType, SectorId
 
 from . import schema
@@ -71,7 +72,9 @@ class Writes:
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     def new_task(self, row: TaskRow, params: bytes) -> None:
-        """Queue a task; ``params`` is the JSON array of its call's parameters."""
+        """Queue a task; ``params`` is the JSON array of its call's parameters. What it touches is doomed no more."""
+        if touched := touched_by(row.spec):
+            self._add(_SPARE, m=row.sector.miner, n=row.sector.number, t=[int(t) for t in touched.each()])
         values = {name: getattr(row, name) for name in TASK_COLUMNS if name not in ("miner", "number")}
         values.update(
             miner=row.sector.miner,
@@ -103,9 +106,42 @@ class Writes:
         self._add(_PATH_NEW, id=row.id, info=row.info, stat=row.stat, reported_at=row.reported_at)
 
     def delete_path(self, path_id: str) -> None:
-        """A path goes with everything that was declared on it."""
+        """A path goes with everything that was declared on it, and with what did not count."""
         self._add(_PATH_DROP, i=path_id)
         self._add(_DECLARED_DROP_PATH, p=path_id)
+        self._add(_UNCOUNTED_DROP_PATH, p=path_id)
+
+    def detach_path(self, path_id: str, worker_id: str | None, *, can_store: bool) -> None:
+        """A path goes; what was declared on it counts no more until the path is back (`attach_path`)."""
+        self._add(_UNCOUNT_PATH, p=path_id, s=can_store, w=worker_id)
+        self._add(_PATH_DROP, i=path_id)
+        self._add(_DECLARED_DROP_PATH, p=path_id)
+
+    def attach_path(self, path_id: str) -> None:
+        """A path is back, and says itself what lies there; what is doomed stays so."""
+        self._add(_COUNT_PATH, p=path_id)
+
+    def doom(self, path_id: str, sector: SectorId, types: FileType) -> None:
+        """These are to be removed from there; they are declared no more."""
+        for one in types.each():
+            key = {"p": path_id, "m": sector.miner, "n": sector.number, "t": int(one)}
+            self._add(_DECLARED_DROP, **key)
+            self._add(_UNCOUNTED_DROP, **key)
+            self._add(
+                _UNCOUNTED_NEW,
+                path_id=path_id,
+                miner=sector.miner,
+                number=sector.number,
+                file_type=int(one),
+                doomed=True,
+                can_store=False,
+                worker_id=None,
+            )
+
+    def count(self, path_id: str, sector: SectorId, types: FileType) -> None:
+        """These do not lie there uncounted any more: they are gone, or they count."""
+        for one in types.each():
+            self._add(_UNCOUNTED_DROP, p=path_id, m=sector.miner, n=sector.number, t=int(one))
 
     def declare(
         self, path_id: str, sector: SectorId, types: FileType, *, primary: bool, by: str | None
@@ -191,6 +227,34 @@ _DECLARED_DROP = delete(schema.declarations).where(
     schema.declarations.c.file_type == bindparam("t"),
 )
 _DECLARED_NEW = insert(schema.declarations)
+_UNCOUNTED_DROP_PATH = delete(schema.uncounted).where(schema.uncounted.c.path_id == bindparam("p"))
+_UNCOUNTED_DROP = delete(schema.uncounted).where(
+    schema.uncounted.c.path_id == bindparam("p"),
+    schema.uncounted.c.miner == bindparam("m"),
+    schema.uncounted.c.number == bindparam("n"),
+    schema.uncounted.c.file_type == bindparam("t"),
+)
+_UNCOUNTED_NEW = insert(schema.uncounted)
+_COUNT_PATH = _UNCOUNTED_DROP_PATH.where(schema.uncounted.c.doomed == false())
+_SPARE = delete(schema.uncounted).where(
+    schema.uncounted.c.miner == bindparam("m"),
+    schema.uncounted.c.number == bindparam("n"),
+    schema.uncounted.c.file_type.in_(bindparam("t", expanding=True)),
+    schema.uncounted.c.doomed,
+)
+_KEY = ("path_id", "miner", "number", "file_type")
+_UNCOUNT_PATH = insert(schema.uncounted).from_select(
+    [*_KEY, "doomed", "can_store", "worker_id"],
+    select(
+        *(schema.declarations.c[name] for name in _KEY),
+        false(),
+        bindparam("s", type_=Boolean),
+        bindparam("w", type_=String(255)),
+    ).where(
+        schema.declarations.c.path_id == bindparam("p"),
+        ~exists().where(*(schema.uncounted.c[name] == schema.declarations.c[name] for name in _KEY)),
+    ),
+)
 _WORKER_DROP = delete(schema.workers).where(schema.workers.c.id == bindparam("i"))
 _WORKER_NEW = insert(schema.workers)
 _MESSAGE_NEW = insert(schema.messages)

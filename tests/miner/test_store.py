@@ -188,6 +188,19 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(tmp_path: Path) ->
     assert script.get_current_head() == schema.HEAD
 
 
+async def test_a_store_of_the_first_version_gets_the_new_table_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "miner.db"
+    store = await Store.open(path)
+    await store.set_meta("actor", "t01000")
+    await store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE uncounted")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    store = await Store.open(path)
+    assert await store.meta("actor") == "t01000" and await store.uncounted() == []
+    await store.close()
+
+
 async def test_a_newer_store_is_left_alone_with_one_line(tmp_path: Path) -> None:
     path = tmp_path / "miner.db"
     await (await Store.open(path)).close()

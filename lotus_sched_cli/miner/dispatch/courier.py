@@ -70,6 +70,8 @@ class Couriers:
 
     async def _carry(self, flight: Flight) -> None:
         try:
+            if self._desk.clear is not None:
+                await self._desk.clear(flight.sector)
             if flight.ahead and flight.row.phase is Phase.QUEUED:
                 await self._fetch_ahead(flight)
             if flight.row.phase is not Phase.QUEUED:

@@ -19,8 +19,8 @@ from lotus_sched_cli.miner.clock import Clock
 from lotus_sched_cli.miner.leftovers import remember
 from lotus_sched_cli.miner.locks import SectorLockTable
 from lotus_sched_cli.miner.measured import Measured
-from lotus_sched_cli.miner.records import UNBOUND, Phase
-from lotus_sched_cli.miner.store import Store
+from lotus_sched_cli.miner.records import UNBOUND, Phase, TaskRow
+from lotus_sched_cli.miner.store import Store, Writes
 from lotus_sched_cli.miner.workers import Registry, Worker
 
 from .flight import Flight, Pipeline
@@ -68,6 +68,14 @@ class Desk:
         #: Called when a copy of a sector's files on this worker counts no more, and when it is to be deleted.
         self.disown: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
         self.unwanted: Callable[[SectorId, str], Coroutine[Any, Any, None]] | None = None
+        #: Called while a good end is being stored: what its task should have deleted is remembered with it.
+        self.done: Callable[[Writes, TaskRow], None] | None = None
+        #: Called with a new task that is stored, when a cancelled one has ended, and before anything is sent to a worker.
+        self.submitted: Callable[[TaskRow], None] | None = None
+        self.cancelled: Callable[[SectorId], None] | None = None
+        self.clear: Callable[[SectorId], Coroutine[Any, Any, None]] | None = None
+        #: Called when a worker answers again.
+        self.online: Callable[[], None] | None = None
         self.measured = Measured()
         self.flights: dict[str, Flight] = {}
         self.by_sector: dict[SectorId, tuple[Flight, ...]] = {}
@@ -285,6 +293,8 @@ class Desk:
                 self.measured.ended(writes, worker.number, flight.row, self.clock(), failed=error is not None)
             if error is None and flight.row.type is TaskType.PRECOMMIT1 and flight.row.worker_id:
                 remember(writes, flight.sector, flight.row.worker_id)
+            if error is None and self.done is not None:
+                self.done(writes, flight.row)
         await writes.commit()
 
     def _requeued(self, flight: Flight) -> None:

@@ -144,6 +144,8 @@ class Ends:
             desk.drop_copy(flight)
             desk.post(TaskEnded(task_id, Outcome.CANCELLED, "cancelled"))
         await self._delete(task_id)
+        if bound and desk.cancelled is not None:
+            desk.cancelled(flight.sector)
 
     async def _end_work(self, flight: Flight) -> None:
         """Until the worker says that nothing of it runs; a stock one cannot be told."""

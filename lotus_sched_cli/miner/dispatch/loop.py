@@ -354,6 +354,8 @@ class Dispatch:
         self.post(WorkerOnline(worker.id, online))
         if online:
             self.desk.wake(worker.id)
+            if self.desk.online is not None:
+                self.desk.online()
         else:
             self._ends.silent(worker.id, worker.last_seen)
 
@@ -373,6 +375,8 @@ class Dispatch:
         """A stored task wants a worker."""
         if row.id in self.desk.flights:
             return
+        if self.desk.submitted is not None:
+            self.desk.submitted(row)
         self.desk.add(Flight(row))
         self.post(TaskQueued(row.spec, row.queued_at))
 

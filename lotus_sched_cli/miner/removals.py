@@ -1,0 +1,171 @@
+"""Files that were to be deleted while nobody who serves them could be told: remembered, and deleted later.
+
+In Lotus a DELETE that does not arrive is only logged: when the worker is back it declares the files again, and they stay.
+Here what the index still lists after a removal is *doomed*: stored, hidden from the scheduler, and deleted with the same
+DELETE (which a stock worker knows too) once a worker that serves the path registers or answers again.
+
+A file is never deleted that may be wanted again. A new task that touches a type of a sector spares it, in the transaction
+that stores the task; a copy is only deleted while a confirmed one lies on a path for storage; nothing is deleted while the
+sector has a task; a task that is sent waits for a deletion under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from lotus_sched_cli.core.events import ALL_TYPES
+from lotus_sched_cli.core.needs import touched_by
+from lotus_sched_cli.core.pipeline.states import State
+from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
+from lotus_sched_cli.lotus.logs import get
+
+from .index import SectorIndex
+from .known_paths import Files, names
+from .leftovers import Remove
+from .records import TaskRow
+from .store import Store, Writes
+
+log = get("stores")
+
+_REMOVED: Final = (State.REMOVING, State.REMOVED)
+
+Found = list[tuple[str, FileType]]
+
+
+class Removals:
+    """``busy``: whether a sector has a task; ``present``: whether a worker answers. ``state`` is set once there are sectors."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: SectorIndex,
+        remove: Remove,
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[Any]],
+        *,
+        busy: Callable[[SectorId], bool],
+        present: Callable[[str], bool],
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._remove = remove
+        self._spawn = spawn
+        self._busy = busy
+        self._present = present
+        self._deleting: dict[SectorId, asyncio.Task[Any]] = {}
+        self.state: Callable[[int], State | None] = lambda number: None
+
+    # -- what is doomed ----------------------------------------------------------------------------------------------
+
+    async def removed(self, sector: SectorId) -> None:
+        """All files of a removed sector were deleted: what is still listed is doomed. Stored on return (StoreError)."""
+        writes = self._store.writes()
+        self._doom(writes, sector, self._listed(sector, ALL_TYPES))
+        await writes.commit()
+
+    def done(self, writes: Writes, row: TaskRow) -> None:
+        """A task ended well, stored with these writes: after a move or a release no copy should be left elsewhere."""
+        if row.type is TaskType.FINALIZE_UNSEALED:
+            self._doom(writes, row.sector, self._listed(row.sector, FileType.UNSEALED))
+        elif row.type is TaskType.FETCH:
+            for one in row.files.each():
+                if self._stored(row.sector, one):
+                    self._doom(
+                        writes, row.sector, [f for f in self._listed(row.sector, one) if not self._long(f[0])]
+                    )
+
+    def _listed(self, sector: SectorId, types: FileType) -> Found:
+        on = [(f.path_id, f.types & types) for f in self._index.on(sector) if f.path_id in self._index.paths]
+        away = [
+            (path_id, (a.files.get(sector, FileType.NONE) | a.doomed.get(sector, FileType.NONE)) & types)
+            for path_id, a in self._index.away.items()
+        ]
+        return [(path_id, found) for path_id, found in on + away if found]
+
+    def _doom(self, writes: Writes, sector: SectorId, found: Found) -> None:
+        for path_id, types in found:
+            path = self._index.paths.get(path_id)
+            where = ", ".join((path.info.URLs if path is not None else None) or ["detached"])
+            log.warning(
+                f"{names(types)} of {sector} on {path_id} ({where}) could not be deleted now; "
+                "deleted once a worker that serves the path is back"
+            )
+            self._index.doom(writes, path_id, sector, types)
+
+    def submitted(self, row: TaskRow) -> None:
+        """A new task is stored: what it touches is doomed no more."""
+        self._index.spare(row.sector, touched_by(row.spec))
+
+    # -- deleting ----------------------------------------------------------------------------------------------------
+
+    async def clear(self, sector: SectorId) -> None:
+        """Until no deletion of the sector's files is under way."""
+        if (deleting := self._deleting.get(sector)) is not None:
+            await asyncio.wait({deleting})
+
+    def deliver(self) -> None:
+        """Somebody is back: delete what can be deleted now."""
+        for sector in list(self._index.doomed):
+            doomed = [f for f in self._index.on(sector) if f.doomed]
+            if not doomed:
+                self._index.doomed.discard(sector)
+            elif sector not in self._deleting and not self._busy(sector) and any(map(self._reached, doomed)):
+                task = self._deleting[sector] = self._spawn(self._delete(sector), "removals")
+                task.add_done_callback(lambda _, s=sector: self._deleting.pop(s, None))  # type: ignore[misc]
+
+    async def _delete(self, sector: SectorId) -> None:
+        for one in ALL_TYPES.each():
+            doomed = [f for f in self._index.on(sector) if f.doomed & one]
+            if not doomed or self._busy(sector):
+                continue
+            only = [f.path_id for f in doomed if self._reached(f) and self._may(f, sector, one)]
+            if not only:
+                if not self._dispensable(sector, one) and any(map(self._reached, doomed)):
+                    await self._spare(sector, one, doomed)
+                continue
+            keep = [f.path_id for f in self._index.on(sector) if f.types & one & ~f.doomed]
+            log.warning(f"removing {names(one)} of {sector}, as was asked while their worker was away")
+            try:
+                await self._remove(sector, one, keep, only)
+            except Exception as e:
+                log.info(f"{names(one)} of {sector} stays for now: {e}")
+
+    async def _spare(self, sector: SectorId, one: FileType, doomed: list[Files]) -> None:
+        """They are the only copies by now: they count again."""
+        log.warning(f"{names(one)} of {sector} should have been deleted, but lies nowhere else now: it stays")
+        writes = self._store.writes()
+        for files in doomed:
+            writes.count(files.path_id, sector, one)
+            writes.declare(files.path_id, sector, one, primary=False, by=files.by)
+        self._index.spare(sector, one)
+        await writes.commit()
+
+    def _reached(self, files: Files) -> bool:
+        path = self._index.paths.get(files.path_id)
+        return path is not None and path.attached and any(map(self._present, path.owners))
+
+    def _useless(self, sector: SectorId, one: FileType) -> bool:
+        """Whether nobody needs even the only copy."""
+        return self.state(sector.number) in _REMOVED or one is FileType.UNSEALED
+
+    def _may(self, files: Files, sector: SectorId, one: FileType) -> bool:
+        return self._useless(sector, one) or (not self._long(files.path_id) and self._stored(sector, one))
+
+    def _dispensable(self, sector: SectorId, one: FileType) -> bool:
+        """Whether it lies elsewhere too, as far as is known, or is useless."""
+        elsewhere = any(files.types & one & ~files.stale for files in self._index.on(sector))
+        return elsewhere or self._useless(sector, one)
+
+    def _stored(self, sector: SectorId, one: FileType) -> bool:
+        """Whether a copy that counts lies on a path for storage, and was declared since this miner started."""
+        return any(
+            files.types & files.confirmed & one & ~files.stale and self._long(files.path_id)
+            for files in self._index.on(sector)
+        )
+
+    def _long(self, path_id: str) -> bool:
+        path = self._index.paths.get(path_id)
+        if path is not None:
+            return path.info.CanStore
+        return path_id in self._index.away and self._index.away[path_id].can_store
