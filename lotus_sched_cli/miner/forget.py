@@ -72,17 +72,28 @@ async def _drop_storage(miner: Miner, worker: Worker) -> tuple[list[str], dict[S
             await index.moved([path_id], worker.netloc)
             continue
         for sector in index.sectors_on(path_id):
-            had = index.holders(sector)[path_id].types
-            touched[sector] = touched.get(sector, FileType.NONE) | had
+            files = index.holders(sector)[path_id]
+            touched[sector] = touched.get(sector, FileType.NONE) | (files.types & ~files.stale)
+        await index.remove_path(path_id)
+        gone.append(path_id)
+    for path_id, away in list(index.away.items()):
+        # It was stopped, which took its paths out of the index, and what lay there with them.
+        if away.worker_id != worker.id and path_id not in (worker.paths or ()):
+            continue
+        for sector, types in away.files.items():
+            touched[sector] = touched.get(sector, FileType.NONE) | types
         await index.remove_path(path_id)
         gone.append(path_id)
     return gone, {sector: types & ~_declared(miner, sector) & ALL_TYPES for sector, types in touched.items()}
 
 
 def _declared(miner: Miner, sector: SectorId) -> FileType:
+    """What lies anywhere: with workers that are stopped, too, as with those that are only out of reach."""
     types = FileType.NONE
     for files in miner.index.holders(sector).values():
-        types |= files.types
+        types |= files.types & (~files.stale | files.doomed)
+    for away in miner.index.away.values():
+        types |= away.files.get(sector, FileType.NONE)
     return types
 
 

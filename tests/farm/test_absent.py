@@ -44,3 +44,17 @@ def test_a_sector_removed_while_its_worker_is_dead_leaves_nothing_when_that_is_b
     farm.worker("absent")
     farm.wait_for(lambda: not files_of(farm, "absent", 0), 30, "its files to be deleted")
     farm.wait_for(lambda: not any(farm.call("StorageList").values()), 10, "the index to say so")
+
+
+def test_forgetting_a_worker_that_was_stopped_tells_what_it_took_along(farm: Farm) -> None:
+    holding_pc2(farm)
+    farm.cli("worker", "--worker-repo", str(farm.root / "absent"), "stop")
+    stopped = farm.procs["absent"].popen
+    assert stopped is not None and stopped.wait(30) == 0
+    told = farm.cli("miner", "sealing", "forget", "absent").stdout
+    assert "sector 0 lost its only copy of unsealed, sealed, cache" in told, told
+    assert "it goes back to Packing" in told
+    quick = farm.root / "quick.toml"
+    quick.write_text((farm.root / "simulated.toml").read_text().replace('"600s"', '"0.1s"'))
+    farm.worker("other", *SIMULATED, str(quick))
+    farm.wait_for(farm.all_proving(1), 60, "the sector to prove")

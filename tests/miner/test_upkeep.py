@@ -260,6 +260,35 @@ async def test_a_forgotten_worker_s_jobs_go_on_elsewhere_and_its_only_copies_are
     assert set(s.index.paths) == {"path-0-of-other"}
 
 
+async def test_what_a_stopped_worker_held_is_told_when_it_is_forgotten(s: Stage) -> None:
+    """``lotus-worker stop`` takes its paths out of the index first; that loses nothing yet."""
+    stopped = await s.worker("stopped", P2)
+    other = await s.worker("other", TaskType.COMMIT1)
+    for number in (1, 2, 3):
+        await s.declare(stopped, number, P1_OUT)
+    await s.declare(other, 3, P1_OUT)
+    await s.index.detach("path-0-of-stopped", "http://stopped:3456/remote")
+    stopped.away = True
+    await s.index.detach("path-0-of-other", "http://other:3456/remote")
+    again = Stage(s.store, s.fakes, s.dispatch.desk.patience)
+    await s.stop()
+    await again.start()
+    try:
+        await again.submit(2, P2, ["AQ=="])
+        m = with_sectors(again)
+        done = await forget.forget(m, "stopped", False)
+        assert done.Paths == ["path-0-of-stopped"]
+        assert [(x.Sector, x.Types, x.Next) for x in done.Lost] == [
+            (1, ["sealed", "cache"], "later"),
+            (2, ["sealed", "cache"], "PreCommit1"),
+        ], "the third lies with the other one, which is stopped only"
+        assert m.sectors.back == [(2, P1_OUT)]
+        assert set(again.index.away) == {"path-0-of-other"}
+        assert {r.path_id for r in await again.store.uncounted()} == {"path-0-of-other"}
+    finally:
+        await again.stop()
+
+
 async def test_a_worker_of_an_earlier_run_is_shown_and_forgotten_too(s: Stage) -> None:
     dead = await s.worker("dead", P2)
     await s.declare(dead, 1, P1_OUT)
