@@ -48,6 +48,20 @@ class ExplainedPrefetch(Struct, frozen=True):
     Done: bool = False
 
 
+class ExplainedAbsent(Struct, frozen=True):
+    """A worker that does not answer, and files (``Types``) that a waiting task needs and that lie with such workers only.
+
+    ``LastSeen`` is its last heartbeat. ``Change`` is what the operator may do.
+    """
+
+    ID: str = ""
+    Session: str = ""
+    Name: str = ""
+    Types: list[str] = msgspec.field(default_factory=list)
+    LastSeen: str = ""
+    Change: str = ""
+
+
 class ExplainedTask(Struct, frozen=True):
     """``State`` is queued, bound, preparing, prepared, running or over; ``Policy`` balanced or windowed.
 
@@ -76,3 +90,4 @@ class ExplainedTask(Struct, frozen=True):
     Reasons: dict[str, Any] = msgspec.field(default_factory=dict)
     Rivals: list[ExplainedRival] | None = None
     Prefetch: ExplainedPrefetch | None = None
+    Absent: list[ExplainedAbsent] | None = None

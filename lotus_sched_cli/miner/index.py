@@ -224,7 +224,8 @@ class SectorIndex:
                 1,
                 f"not dropping path, requested and index urls don't match ('{url}' != '{urls[0]}')",
             )
-        owner = min(path.owners, default=None)
+        made = {self._files(s, path_id).by for s in self._on_path.get(path_id, ())}
+        owner = min(path.owners or {by for by in made if by}, default=None)
         away = self.away[path_id] = Away(owner, path.info.CanStore)
         for sector in self._on_path.get(path_id, ()):
             files = self._files(sector, path_id)

@@ -92,6 +92,25 @@ def test_a_waiting_task_has_a_line_for_each_worker_with_reason_and_remedy(api: F
     ]
 
 
+def test_files_that_lie_with_an_absent_worker_are_told_with_what_to_do(api: FakeApi, miner: Run) -> None:
+    absent = {
+        "ID": "z",
+        "Session": WORKER_A,
+        "Name": "worker04",
+        "Types": ["sealed", "cache"],
+        "LastSeen": "2020-01-01T00:00:00Z",
+        "Change": "start it again; if it is gone for good, lotus-miner sealing forget worker04 sends the sector back",
+    }
+    api.answers["SealingExplain"] = [WAITS | {"Absent": [absent]}]
+    line = miner("sealing", "explain", "15").out.splitlines()[2]
+    assert line.startswith(
+        f"its sealed and cache lie with worker04 ({WORKER_A[:8]}), which is absent, last heartbeat "
+    )
+    assert line.endswith(" ago: " + str(absent["Change"]))
+    (row,) = json.loads(miner("sealing", "explain", "15", "--format", "json").out)
+    assert row["absent"][0]["types"] == ["sealed", "cache"] and row["absent"][0]["last_seen"] == 1577836800
+
+
 def test_a_placed_task_tells_why_there_and_who_else(api: FakeApi, miner: Run) -> None:
     api.answers["SealingExplain"] = [PLACED]
     lines = miner("sealing", "explain", CALL).out.splitlines()

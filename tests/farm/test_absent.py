@@ -58,3 +58,22 @@ def test_forgetting_a_worker_that_was_stopped_tells_what_it_took_along(farm: Far
     quick.write_text((farm.root / "simulated.toml").read_text().replace('"600s"', '"0.1s"'))
     farm.worker("other", *SIMULATED, str(quick))
     farm.wait_for(farm.all_proving(1), 60, "the sector to prove")
+
+
+def test_explain_names_the_worker_that_took_the_files_along(farm: Farm) -> None:
+    holding_pc2(farm)
+    farm.cli("worker", "--worker-repo", str(farm.root / "absent"), "stop")
+    stopped = farm.procs["absent"].popen
+    assert stopped is not None and stopped.wait(30) == 0
+    (job,) = farm.jobs()
+    farm.cli("miner", "sealing", "abort", "--force", job["ID"]["ID"])
+    told = ""
+
+    def queued() -> bool:
+        nonlocal told
+        told = farm.cli("miner", "sealing", "explain", "0", check=False).stdout
+        return "waits" in told
+
+    farm.wait_for(queued, 20, "the task to wait")
+    assert "its sealed and cache lie with absent (" in told, told
+    assert "which is absent, last heartbeat" in told and "start it again; if it is gone for good" in told

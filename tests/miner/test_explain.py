@@ -6,22 +6,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from miner.dispatch_stage import Stage
+from miner.dispatch_stage import FakeWorker, Stage
 
 from lotus_sched_cli.core.events import Outcome, TaskEnded, TaskQueued, TaskSpec
-from lotus_sched_cli.core.tasks import SectorId, TaskType
+from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
+from lotus_sched_cli.lotus import units
 from lotus_sched_cli.lotus.explained import ExplainedTask
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.miner.api.explain import ExplainAPI
 from lotus_sched_cli.miner.views.explain import explain
 
-C2 = TaskType.COMMIT2
+C1, C2 = TaskType.COMMIT1, TaskType.COMMIT2
+REPLICA = FileType.SEALED | FileType.CACHE
 
 
 def miner(s: Stage) -> Any:
     """The parts of a miner that are looked at."""
     facts = SimpleNamespace(actor=1000)
-    return SimpleNamespace(workers=s.registry, dispatch=s.dispatch, clock=s.clock, facts=facts)
+    return SimpleNamespace(workers=s.registry, dispatch=s.dispatch, clock=s.clock, facts=facts, index=s.index)
 
 
 def api(s: Stage) -> ExplainAPI:
@@ -66,6 +68,55 @@ async def test_what_does_not_wait_or_run_is_refused_with_where_to_look(s: Stage)
         explain(miner(s), "xyz")
     with pytest.raises(RpcError, match='no task ""'):
         explain(miner(s), "")
+
+
+async def c1_of_sector_1(s: Stage) -> tuple[FakeWorker, str]:
+    """Its files lie with one worker, which has gone away, and another one offers C1, too."""
+    holder = await s.worker("holder", C1)
+    await s.declare(holder, 1, REPLICA)
+    await s.worker("other", C1)
+    holder.away = True
+    s.registry.unreachable(s.registry.by_id["id-of-holder"], "refused")
+    task = await s.submit(1, C1, ["", "", [], {}])
+    return holder, task.id
+
+
+async def test_a_task_whose_files_lie_with_an_absent_worker_names_it(s: Stage) -> None:
+    await c1_of_sector_1(s)
+    await s.until(lambda: bool(s.dispatch.scheduler.tasks_of(SectorId(1000, 1))))
+    (told,) = explain(miner(s), "1")
+    (absent,) = told.Absent or ()
+    assert (absent.Name, absent.Types) == ("holder", ["sealed", "cache"])
+    assert absent.LastSeen == units.go_time(s.registry.by_id["id-of-holder"].last_seen)
+    assert absent.Change == (
+        "start it again; if it is gone for good, lotus-miner sealing forget holder sends the sector back"
+    )
+
+
+async def test_it_is_named_too_after_the_miner_s_restart_and_when_its_path_is_taken_out_then(s: Stage) -> None:
+    await c1_of_sector_1(s)
+    again = Stage(s.store, s.fakes, s.dispatch.desk.patience)
+    await s.stop()
+    await again.start()
+    try:
+        await again.until(lambda: bool(again.dispatch.scheduler.tasks_of(SectorId(1000, 1))))
+        assert [a.Name for a in explain(miner(again), "1")[0].Absent or ()] == ["holder"]
+        await again.index.detach("path-0-of-holder", "http://holder:3456/remote")
+        assert [a.Name for a in explain(miner(again), "1")[0].Absent or ()] == ["holder"]
+    finally:
+        await again.stop()
+
+
+async def test_a_stopped_worker_is_named_and_one_in_reach_hides_nobody(s: Stage) -> None:
+    await c1_of_sector_1(s)
+    await s.index.detach("path-0-of-holder", "http://holder:3456/remote")
+    await s.until(lambda: bool(s.dispatch.scheduler.tasks_of(SectorId(1000, 1))))
+    assert [(a.Name, a.Types) for a in explain(miner(s), "1")[0].Absent or ()] == [
+        ("holder", ["sealed", "cache"])
+    ]
+    third = await s.worker("third")
+    await s.declare(third, 1, REPLICA)
+    assert explain(miner(s), "1")[0].Absent is None
 
 
 async def test_the_operator_ends_a_rest(s: Stage) -> None:

@@ -41,6 +41,15 @@ def _task(doc: Doc, row: TaskWhy, now: float) -> None:
         where, how = _name(p.hostname, p.session), "were" if p.done else "are being"
         since = "" if p.since is None else f", begun {go_age(now - p.since)} ago"
         doc.line(f"its files ({size_str(p.bytes)}) {how} fetched ahead to {where}{since}")
+    for gone in row.absent:
+        types = " and ".join(gone.types)
+        seen = (
+            "" if gone.last_seen is None else f", last heartbeat {go_age(max(0.0, now - gone.last_seen))} ago"
+        )
+        doc.line(
+            f"its {types} lie with {_name(gone.hostname, gone.session)}, which is absent{seen}: {gone.change}",
+            "red",
+        )
     if row.state == "queued":
         _waits(doc, row)
     else:

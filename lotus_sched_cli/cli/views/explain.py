@@ -45,6 +45,18 @@ class PrefetchWhy:
 
 
 @dataclass(frozen=True, slots=True)
+class AbsentWhy:
+    """A worker out of reach that holds files of these types, which a waiting task needs and which lie with nobody else in
+    reach; its last heartbeat in unix seconds, and what to do."""
+
+    session: str
+    hostname: str
+    types: tuple[str, ...]
+    last_seen: float | None
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskWhy:
     """One task. Times are unix seconds. ``workers`` of a task that waits; the members from ``session`` on of one that is
     placed. ``state``: queued, bound, preparing, prepared, running, over."""
@@ -68,6 +80,7 @@ class TaskWhy:
     reasons: tuple[tuple[str, Any], ...]
     rivals: tuple[RivalWhy, ...]
     prefetch: PrefetchWhy | None = None
+    absent: tuple[AbsentWhy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,10 @@ def _task(entry: Mapping[str, Any]) -> TaskWhy:
             for r in entry["Rivals"] or ()
         ),
         prefetch=_prefetch(entry.get("Prefetch")),
+        absent=tuple(
+            AbsentWhy(a["Session"], a["Name"], tuple(a["Types"]), unix(a["LastSeen"]), a["Change"])
+            for a in entry.get("Absent") or ()
+        ),
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 
 from lotus_sched_cli.core.explain import Against, Explained
-from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.core.needs import Selector, needs_of
+from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FileType, SectorId
 from lotus_sched_cli.lotus import units
 from lotus_sched_cli.lotus.explained import (
+    ExplainedAbsent,
     ExplainedPrefetch,
     ExplainedRival,
     ExplainedTask,
@@ -15,6 +17,8 @@ from lotus_sched_cli.lotus.explained import (
 )
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.miner.context import Miner
+from lotus_sched_cli.miner.known_paths import Files, Path
+from lotus_sched_cli.miner.workers import Worker
 
 
 def explain(miner: Miner, what: str) -> list[ExplainedTask]:
@@ -90,6 +94,60 @@ def _task(miner: Miner, told: Explained) -> ExplainedTask:
         ]
         or None,
         Prefetch=_prefetch(miner, told),
+        Absent=_absent(miner, told) or None,
+    )
+
+
+def _absent(miner: Miner, told: Explained) -> list[ExplainedAbsent]:
+    """Workers out of reach that alone hold what a waiting task needs."""
+    if told.state != "queued":
+        return []
+    held: dict[str, FileType] = {}
+    detached: set[str] = set()
+    for one in _needed(miner, told).each():
+        here = [
+            (f, miner.index.paths.get(f.path_id))
+            for f in miner.index.on(told.task.sector)
+            if f.types & ~f.stale & one
+        ]
+        holders = [w for files, path in here if path is not None for w in _serving(miner, files, path)]
+        if any(worker.online for worker in holders):
+            continue
+        for away in miner.index.away.values():
+            worker = miner.workers.by_id.get(away.worker_id or "")
+            if worker is not None and away.files.get(told.task.sector, FileType.NONE) & one:
+                holders.append(worker)
+                detached.add(worker.id)
+        for worker in holders:
+            held[worker.id] = held.get(worker.id, FileType.NONE) | one
+    return [_away(miner.workers.by_id[w], types, w in detached) for w, types in held.items()]
+
+
+def _needed(miner: Miner, told: Explained) -> FileType:
+    declared = FileType.NONE
+    for files in miner.index.on(told.task.sector):
+        declared |= files.types & ~files.stale
+    needs = needs_of(told.task, int(declared))
+    return FileType(needs.key if needs.selector is Selector.MOVE else needs.inputs)
+
+
+def _serving(miner: Miner, files: Files, path: Path) -> list[Worker]:
+    """Who serves a path, or did before the miner's restart."""
+    known = miner.workers.by_id
+    if path.owners:
+        return [known[w] for w in sorted(path.owners) if w in known]
+    return [w for w in known.values() if w.id == files.by or w.netloc in path.netlocs]
+
+
+def _away(worker: Worker, types: FileType, detached: bool) -> ExplainedAbsent:
+    change = f"if it is gone for good, lotus-miner sealing forget {worker.name} sends the sector back"
+    if not worker.online:
+        change = f"start it again; {change}"
+    elif detached:
+        change = f"attach its path again (lotus-worker storage attach); {change}"
+    names = [FILE_TYPE_NAMES[t] for t in types.each()]
+    return ExplainedAbsent(
+        worker.id, worker.session, worker.name, names, units.go_time(worker.last_seen), change
     )
 
 
