@@ -285,6 +285,50 @@ async def test_abort_ends_the_work_and_comes_back_when_it_is_dead(life: Life) ->
     assert len(s.pipeline.done) == 1
 
 
+@pytest.mark.parametrize("stock", [False, True])
+async def test_an_abort_whose_caller_goes_away_while_it_is_stored_comes_to_its_end(
+    life: Life, monkeypatch: pytest.MonkeyPatch, stock: bool
+) -> None:
+    s = await life()
+    worker = await s.worker("w", C2, stock=stock)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    slow = SlowStore(monkeypatch)
+    abort = asyncio.create_task(s.dispatch.abort(worker.last))
+    await asyncio.wait_for(slow.begun.wait(), 5)
+    waits = asyncio.create_task(s.returned(worker.last, C2, None, CallError(0, "task aborted")))
+    await asyncio.sleep(0)
+    abort.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await abort
+    assert s.phase(row) == "running", "nothing is told before it is stored"
+    slow.go_on.set()
+    await asyncio.wait_for(waits, 5)
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, None, "storage call error 0: task aborted")]
+    await s.until(lambda: s.phase(row) == "gone")
+    assert await s.store.tasks() == [] and s.dispatch.locks.snapshot().Locks == []
+    again = await s.submit(2, C2)
+    await s.until(lambda: s.phase(again) == "running")
+
+
+async def test_a_result_whose_worker_hangs_up_while_it_is_stored_is_handed_over(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    slow = SlowStore(monkeypatch)
+    returned = asyncio.create_task(s.returned(worker.last, C2, "AQ=="))
+    await asyncio.wait_for(slow.begun.wait(), 5)
+    returned.cancel()
+    await asyncio.gather(returned, return_exceptions=True)
+    slow.go_on.set()
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, b'"AQ=="', "")]
+
+
 async def test_abort_of_a_worker_out_of_reach_says_so_and_force_gives_the_call_up(life: Life) -> None:
     s = await life()
     worker = await s.worker("w", C2)

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ from .wire import ABORTED, REMOVED, outcome_of
 log = get("advmgr")
 
 Part = Literal["fetch", "main"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,8 @@ class Desk:
         if lock and flight.lock is None:
             flight.lock = self.locks.show(flight.sector, flight.row.type)
 
-    def detach(self, flight: Flight) -> None:
-        """It no longer waits for anything on its worker."""
+    def detach(self, flight: Flight, asker: asyncio.Task[Any] | None = None) -> None:
+        """It no longer waits for anything on its worker; its courier ends, unless that is who asks."""
         flight.attempt += 1
         if flight.row.worker_id is not None:
             self.by_worker[flight.row.worker_id].discard(flight)
@@ -136,7 +137,7 @@ class Desk:
         self.locks.release(flight.lock)
         flight.lock = None
         courier, flight.courier = flight.courier, None
-        if courier is not None and courier is not asyncio.current_task():
+        if courier is not None and courier is not (asker or asyncio.current_task()):
             courier.cancel()
 
     def _counted(self, flight: Flight) -> None:
@@ -199,6 +200,17 @@ class Desk:
         task.add_done_callback(self._spawned.discard)
         return task
 
+    async def to_its_end(self, work: Coroutine[Any, Any, T], what: str) -> T:
+        """Do it, also if whoever asks for it goes away meanwhile: what has begun comes to its end."""
+        task = asyncio.create_task(work, name=what)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_unheard)
+            raise
+
     async def stop(self) -> None:
         tasks = [*self._spawned, *(f.courier for f in self.flights.values() if f.courier is not None)]
         for task in tasks:
@@ -221,12 +233,27 @@ class Desk:
 
         ``lost``: the call was given up, its result is taken if it comes before the task starts elsewhere.
         ``elsewhere``: nothing was started; with AGAIN, the task is queued as if it had never been bound, without delay.
+        A caller that is cancelled meanwhile leaves no half end.
         """
         if flight.settling is not None:
             await asyncio.shield(flight.settling)
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         flight.settling = done
+        end = self._end(flight, result, error, outcome, lost, elsewhere, done, asyncio.current_task())
+        await self.to_its_end(end, f"end of {flight.row.type} {flight.sector}")
+
+    async def _end(
+        self,
+        flight: Flight,
+        result: bytes | None,
+        error: CallError | None,
+        outcome: Outcome | None,
+        lost: bool,
+        elsewhere: bool,
+        done: asyncio.Future[None],
+        asker: asyncio.Task[Any] | None,
+    ) -> None:
         if outcome is None:
             aborted = error is not None and error.Message.endswith(ABORTED)
             outcome = Outcome.CANCELLED if aborted else outcome_of(error)
@@ -247,7 +274,7 @@ class Desk:
             raise
         calls = tuple(c for c in flight.calls if self.calls.get(c, (None, ""))[1] == "main")
         was_bound = flight.on_worker
-        self.detach(flight)
+        self.detach(flight, asker)
         text = "" if error is None else str(error)
         flight.error = text
         if error is not None:
@@ -323,3 +350,9 @@ class Desk:
             if self.flights.get(flight.row.id) is flight:
                 self.forget(flight)
             return
+
+
+def _unheard(task: asyncio.Task[Any]) -> None:
+    """Who asked for it is not there any more to be told."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error(f"{task.get_name()}: {error}")

@@ -46,6 +46,9 @@ class Ends:
 
         A stock worker has no such method: as under Lotus, it goes on and its result is dropped.
         """
+        await self._desk.to_its_end(self._abort(call), f"abort of call {call}")
+
+    async def _abort(self, call: CallID) -> None:
         flight = self._flight_of(call)
         if flight is None:
             return
@@ -73,7 +76,7 @@ class Ends:
         if flight is None:
             return
         log.warn(f"{flight.row.type} of sector {flight.sector}: call {call} is given up by hand")
-        await self._lose(flight, "given up by hand")
+        await self._desk.to_its_end(self._lose(flight, "given up by hand"), f"call {call} given up")
 
     async def remove_request(self, task_id: str) -> None:
         """Take a queued request out; its step fails.
@@ -86,18 +89,15 @@ class Ends:
         # First, so that no pass binds it while its end is being stored.
         self._desk.post(TaskRemoved(task_id))
         self._aheads.end(flight)
-        failures: list[RpcError] = []
-        # Whoever asked may go away meanwhile; what has begun comes to its end.
-        await asyncio.shield(self._desk.spawn(self._take_out(flight, failures), "removed request"))
-        if failures:
-            raise failures[0]
+        await self._desk.to_its_end(self._take_out(flight), f"removal of request {task_id}")
 
-    async def _take_out(self, flight: Flight, failures: list[RpcError]) -> None:
+    async def _take_out(self, flight: Flight) -> None:
         try:
             await self._desk.settle(flight, None, CallError(0, REMOVED), outcome=Outcome.CANCELLED)
-        except RpcError as e:
-            self._desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))
-            failures.append(e)
+        except RpcError:
+            if not flight.cancelling:  # nobody wants it then: it must not come back
+                self._desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))
+            raise
 
     def _flight_of(self, call: CallID) -> Flight | None:
         found = self._desk.calls.get(call.ID)
