@@ -1,11 +1,11 @@
 //! Files: locks between processes, whole writes, free space, scratch folders.
 
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -51,13 +51,50 @@ pub fn make_folder(path: &Path) -> Outcome<()> {
     fs::create_dir_all(path).map_err(|why| Failure::of_io(path.display(), &why))
 }
 
+/// Bad input unless `path` is a plain file or free, in a folder that is there: a rename would put a file in the place of
+/// a device, and a link's owner meant another place than the link's.
+pub fn check_output(what: &str, path: &Path) -> Outcome<()> {
+    let shown = format!("{what} {}", path.display());
+    let name_one = "name a plain file, or one that is not there yet";
+    if path.as_os_str().as_bytes().ends_with(b"/") {
+        return bad_input(format!("{shown}: is a folder; {name_one}"));
+    }
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(found) => bad_input(format!("{shown}: is {}; {name_one}", kind_of(found.file_type()))),
+        Err(why) if why.kind() == ErrorKind::NotFound => match path.parent().map(fs::metadata) {
+            Some(Ok(folder)) if folder.is_dir() => Ok(()),
+            _ => bad_input(format!("{shown}: its folder is not there; make it first")),
+        },
+        Err(why) => bad_input(format!("{shown}: {why}")),
+    }
+}
+
+fn kind_of(found: FileType) -> &'static str {
+    match found {
+        _ if found.is_symlink() => "a symbolic link",
+        _ if found.is_dir() => "a folder",
+        _ if found.is_fifo() => "a named pipe",
+        _ if found.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+/// `write_whole` for a file that the caller named.
+pub fn write_output(what: &str, path: &Path, bytes: &[u8]) -> Outcome<()> {
+    check_output(what, path)?;
+    write_whole(path, bytes)
+}
+
 /// Writes a file so that its name never stands for half of it, and makes it last.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Outcome<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.new", std::process::id()));
     let temporary = path.with_file_name(name);
     let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
+        // A killed process that had this number may have left one.
+        let _ = fs::remove_file(&temporary);
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
@@ -68,6 +105,31 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Outcome<()> {
     })?;
     sync_folder_of(path);
     Ok(())
+}
+
+/// The file beside `path` that becomes it when it is whole, empty and this process's alone.
+///
+/// What a killed process left of one is begun anew; with two at once, one's rename would give the other's half its name.
+pub fn part_of(path: &Path) -> Outcome<(PathBuf, File)> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let failed = |why: std::io::Error| Failure::of_io(part.display(), &why);
+    loop {
+        check_output("the file", &part)?;
+        let mut open = OpenOptions::new();
+        open.write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let file = open.open(&part).map_err(failed)?;
+        if !flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
+            return Err(Failure::new(Code::Failed, format!("{}: another process is writing it", part.display())));
+        }
+        // Whoever held the lock may have renamed the file meanwhile.
+        let own = file.metadata().map_err(failed)?;
+        if fs::symlink_metadata(&part).is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
+            file.set_len(0).map_err(failed)?;
+            return Ok((part, file));
+        }
+    }
 }
 
 /// Makes a rename last. Not every file system can; then the file is there or not, but never half.

@@ -37,8 +37,10 @@ pub fn prepare(options: &Options) {
             std::env::set_var(name, absolute(Path::new(&value)));
         }
     }
-    let destination = match &options.result {
-        Some(path) => Destination::Path(absolute(path)),
+    let result = options.result.as_deref().map(absolute);
+    let refused = result.as_ref().and_then(|path| disk::check_output("--result", path).err());
+    let destination = match result.filter(|_| refused.is_none()) {
+        Some(path) => Destination::Path(path),
         None => Destination::Output(take_standard_output()),
     };
     *RESULT.lock().expect("not poisoned") = Some(destination);
@@ -54,6 +56,9 @@ pub fn prepare(options: &Options) {
         finish(Err(Failure::of_panic(&format!("{text}{}", place.unwrap_or_default()))))
     }));
     follow_parent(options);
+    if let Some(failure) = refused {
+        finish(Err(failure));
+    }
 }
 
 /// Ends with the parent: by the kernel from now on, and at once if it is gone already.
@@ -116,7 +121,7 @@ pub fn finish(outcome: Result<Value, Failure>) -> ! {
 fn write_result(value: &Value) -> Result<(), Failure> {
     let text = format!("{value}\n");
     match RESULT.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
-        Some(Destination::Path(path)) => disk::write_whole(&path, text.as_bytes()),
+        Some(Destination::Path(path)) => disk::write_output("--result", &path, text.as_bytes()),
         Some(Destination::Output(mut file)) => {
             file.write_all(text.as_bytes()).map_err(|why| Failure::of_io("standard output", &why))
         }

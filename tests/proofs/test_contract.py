@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -143,6 +146,82 @@ def test_a_full_disk_is_told_before_anything_is_written(program: Program, tmp_pa
         assert "are free" in answer.error
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+#: What may stand where an output is to go and is no plain file, by its maker, and the program's word for it.
+ODD = {
+    "a symbolic link": lambda path: path.symlink_to(path.with_name("elsewhere")),
+    "a folder": lambda path: path.mkdir(),
+    "a named pipe": os.mkfifo,
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "a device": lambda path: os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3)),
+}
+
+
+@pytest.mark.parametrize("flag", ["--output", "--result", "Output"])
+@pytest.mark.parametrize("kind", ODD)
+def test_an_output_that_is_no_plain_file_is_refused_before_any_work(
+    sector: Sector, sealed: Sector, flag: str, kind: str
+) -> None:
+    odd = sector.folder / "odd"
+    try:
+        ODD[kind](odd)
+    except PermissionError:
+        pytest.skip("making a device node needs root")
+    before = odd.lstat()
+    if flag == "Output":
+        request = sealed.unseal_request(0, 127, Output=str(odd))
+        refused = sector.program.run("unseal-range", request)
+    else:
+        sector.fill()
+        refused = sector.program.run("precommit1", sector.precommit1_request(), flag, str(odd))
+    assert (refused.code, refused.result["Error"]["Kind"]) == (BAD_INPUT, "bad-input")
+    wanted = f"{flag} {odd}: is {kind}; name a plain file, or one that is not there yet"
+    assert refused.error == wanted
+    assert (odd.lstat().st_ino, odd.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert not (sector.folder / "elsewhere").exists()
+    assert not sector.cache.exists() and not sector.sealed.exists()
+    assert not list(sector.folder.glob("*.part")) and not list(sector.folder.glob("*.new"))
+
+
+@pytest.mark.parametrize("flag", ["--output", "--result"])
+@pytest.mark.parametrize(
+    ("name", "words"), [("gone/file", "its folder is not there"), ("new/", "is a folder")]
+)
+def test_an_output_that_could_not_be_put_there_is_refused_before_any_work(
+    sector: Sector, flag: str, name: str, words: str
+) -> None:
+    sector.fill()
+    answer = sector.program.run("precommit1", sector.precommit1_request(), flag, f"{sector.folder}/{name}")
+    assert answer.code == BAD_INPUT and words in answer.error
+    assert not sector.cache.exists() and not sector.sealed.exists()
+
+
+def test_a_part_that_is_a_link_or_another_s_is_not_written(sealed: Sector, tmp_path: Path) -> None:
+    target, part = tmp_path / "target", tmp_path / "out.part"
+    target.write_text("years of work")
+    part.symlink_to(target)
+    request = sealed.unseal_request(0, 127, Output=str(tmp_path / "out"))
+    refused = sealed.program.run("unseal-range", request)
+    assert refused.code == BAD_INPUT and f"{part}: is a symbolic link" in refused.error
+    assert target.read_text() == "years of work"
+    part.unlink()
+    with part.open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        refused = sealed.program.run("unseal-range", request)
+        assert refused.code == FAILED and "another process is writing it" in refused.error
+        assert part.exists() and not (tmp_path / "out").exists()
+    assert sealed.program.run("unseal-range", request).code == OK
+    assert (tmp_path / "out").read_bytes() == sealed.data[:127] and not part.exists()
+
+
+def test_an_output_that_is_there_already_is_replaced(sealed: Sector, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.write_bytes(b"old" * 1000)
+    (tmp_path / "out.part").write_bytes(b"left by a kill" * 100)
+    request = sealed.unseal_request(0, 127, Output=str(output))
+    assert sealed.program.run("unseal-range", request).code == OK
+    assert output.read_bytes() == sealed.data[:127]
 
 
 def test_memory_and_time_are_on_the_last_line(sector: Sector) -> None:

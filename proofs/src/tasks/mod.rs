@@ -26,8 +26,11 @@ pub fn run(options: &Options) -> Outcome<Value> {
     if options.command == "version" {
         return Ok(version());
     }
-    let request = read_request(options)?;
     let output = options.output.as_deref().map(absolute);
+    if let Some(file) = &output {
+        disk::check_output("--output", file)?;
+    }
+    let request = read_request(options)?;
     match options.command.as_str() {
         "addpiece" => piece::add(request),
         "datacid" => piece::cid(request),
@@ -125,7 +128,7 @@ pub fn give(name: &str, bytes: Vec<u8>, output: Option<PathBuf>) -> Outcome<Valu
     match output {
         None => Ok(json!({ name: Bytes(bytes) })),
         Some(file) => {
-            disk::write_whole(&file, &bytes)?;
+            disk::write_output("--output", &file, &bytes)?;
             Ok(json!({ format!("{name}File"): file, "Size": bytes.len() }))
         }
     }

@@ -46,6 +46,10 @@ pub fn run(request: Value) -> Outcome<Value> {
         let message = format!("Offset {} and Size {}", request.offset, request.size);
         return bad_input(format!("{message}: outside of the sector's {} bytes", unpadded(size)));
     };
+    let output = request.output.map(|file| absolute(&file));
+    if let Some(file) = &output {
+        disk::check_output("Output", file)?;
+    }
     let sealed = existing_replica(request.paths.sealed.as_ref(), size)?;
     let work = Work {
         proof,
@@ -55,8 +59,8 @@ pub fn run(request: Value) -> Outcome<Value> {
         sealed,
         scratch: request.scratch.map_or_else(std::env::temp_dir, |folder| absolute(&folder)),
     };
-    match request.output {
-        Some(file) => work.write_file(absolute(&file), request.offset, end)?,
+    match output {
+        Some(file) => work.write_file(file, request.offset, end)?,
         None => {
             let file = path("Unsealed", request.paths.unsealed.as_ref())?;
             work.write_unsealed(file, request.offset, end)?;
@@ -77,18 +81,19 @@ struct Work {
 impl Work {
     /// The bytes as they are into a file that has its name only once it is whole.
     fn write_file(&self, path: PathBuf, start: u64, end: u64) -> Outcome<()> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".part");
-        let part = path.with_file_name(name);
+        let (part, file) = disk::part_of(&path)?;
         let failed = |why: io::Error| Failure::of_io(part.display(), &why);
-        let file = File::create(&part).map_err(failed)?;
+        // The lock is the open file's; it is held until the part is renamed or gone.
+        let _held = file.try_clone().map_err(failed)?;
         let written = self.unseal(start, end, BufWriter::new(file)).and_then(|file| {
             let file = file.into_inner().map_err(|why| failed(why.into_error()))?;
             file.sync_all().map_err(failed)?;
+            disk::check_output("Output", &path)?;
             fs::rename(&part, &path).map_err(failed)
         });
-        if written.is_err() {
-            let _ = fs::remove_file(&part);
+        match written {
+            Ok(()) => disk::sync_folder_of(&path),
+            Err(_) => drop(fs::remove_file(&part)),
         }
         written
     }
