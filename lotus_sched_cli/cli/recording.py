@@ -20,6 +20,8 @@ from .errors import CliError
 
 #: Bytes per second of a worker that has fetched nothing yet: 10 Gbit/s.
 NETWORK: Final = 1.25e9
+#: What is said of a group of such workers.
+NO_NETWORK: Final = "network not measured, nothing was fetched yet: 10Gbit is assumed"
 #: PC1 has two layers in memory: Lotus's table gives it twice a sector, 64 GiB for 32 GiB.
 P1_LAYERS: Final = 2
 #: A share of failures is only written down from so many tasks on.
@@ -97,6 +99,8 @@ def _group(record: dict[str, Any], workers: list[dict[str, Any]], taken: set[str
     tasks = frozenset(BY_SHORT[short] for short in first["Tasks"] if short in BY_SHORT) & _TASKS
     durations, said = _durations(workers, tasks)
     rates = [worker["Rate"] for worker in workers if worker["Rate"]]
+    if not rates:
+        said.append(NO_NETWORK)
     names = ", ".join(worker["Name"] for worker in workers[:8])
     group = Group(
         name=_unused("-".join(t.short.lower() for t in CHOSEN if t in tasks) or "storage", taken),

@@ -15,6 +15,8 @@ from lotus_sched_cli.core.caps import Caps
 from lotus_sched_cli.sim import farmfile
 from lotus_sched_cli.sim.farmtext import text_of
 
+from .conftest import FakeApi, Run
+
 FARM = """
 note = "a small one"
 [[sectors]]
@@ -188,6 +190,20 @@ def test_workers_that_are_alike_become_a_group_with_the_median_of_what_was_measu
     assert group.failures[farmfile.BY_SHORT["PC1"]] == 0.1
     assert any("not measured yet: AP" in line for line in remarks[group.name])
     assert again.batches[0].count == 2 * 21
+
+
+def test_a_network_that_nothing_was_measured_of_is_named(api: FakeApi, miner: Run, tmp_path: Path) -> None:
+    tasks = ["AP", "PC1", "PC2", "C2", "C1", "FIN", "GET", "FUS"]
+    store = worker("miner", ["FIN", "GET"], Disk=0, Storage=100 << 40, Rate=2e8)
+    api.answers["SealingRecord"] = record(worker("a", tasks), store)
+    file = tmp_path / "mine.toml"
+    assert miner("sealing", "record", str(file)).out.splitlines() == [
+        f"wrote 2 workers in 2 groups: lotus-sched sim {file}",
+        "ap-pc1-pc2-c2: network not measured, nothing was fetched yet: 10Gbit is assumed",
+    ]
+    text = file.read_text()
+    assert text.count("# network not measured, nothing was fetched yet: 10Gbit is assumed") == 1
+    assert 'network = "1250000000B"' in text and 'network = "200000000B"' in text
 
 
 def test_the_extras_among_the_caps_are_recorded_and_part_groups() -> None:

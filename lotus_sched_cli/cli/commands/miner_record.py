@@ -20,7 +20,7 @@ def record(
     file: Annotated[str, argument("FILE")],
     force: Annotated[bool, flag("--force", help="write over a file that is there")] = False,
 ) -> None:
-    from lotus_sched_cli.cli.recording import farm_of
+    from lotus_sched_cli.cli.recording import NO_NETWORK, farm_of
     from lotus_sched_cli.cli.views.text import Lines
     from lotus_sched_cli.sim.farmtext import text_of
 
@@ -38,4 +38,7 @@ def record(
     part = path.with_name(path.name + ".part")
     part.write_text(text_of(farm, remarks), encoding="utf-8")
     part.replace(path)
-    show(ctx, Lines.of(f"wrote {farm.workers} workers in {len(farm.groups)} groups: lotus-sched sim {file}"))
+    lines = [f"wrote {farm.workers} workers in {len(farm.groups)} groups: lotus-sched sim {file}"]
+    if guessed := [group.name for group in farm.groups if NO_NETWORK in remarks[group.name]]:
+        lines.append(f"{', '.join(guessed)}: {NO_NETWORK}")
+    show(ctx, Lines.of(*lines))
