@@ -115,6 +115,9 @@ async def test_a_pledged_sector_reaches_proving_and_its_files_the_miner(tmp_path
         found = await api.call("StorageFindSector", {"Miner": 1000, "Number": 0}, 2, 0, False)
         assert [(f["ID"] in own, f["Primary"]) for f in found] == [(True, True)]
         assert await api.call("WorkerJobs") == {}
+        with pytest.raises(RpcError, match="sector 0 is in state Proving: there is nothing to start"):
+            await api.call("SectorStartSealing", 0)
+        assert await api.call("SectorStartSealing", 77) is None, "as recorded of Lotus"
         assert (path / "sealed/s-t01000-0").exists() and not (
             tmp_path / "worker-1/sealed/s-t01000-0"
         ).exists()

@@ -93,7 +93,9 @@ async def test_a_task_whose_files_lie_with_an_absent_worker_names_it(s: Stage) -
     )
 
 
-async def test_it_is_named_too_after_the_miner_s_restart_and_when_its_path_is_taken_out_then(s: Stage) -> None:
+async def test_it_is_named_too_after_the_miner_s_restart_and_when_its_path_is_taken_out_then(
+    s: Stage,
+) -> None:
     await c1_of_sector_1(s)
     again = Stage(s.store, s.fakes, s.dispatch.desk.patience)
     await s.stop()

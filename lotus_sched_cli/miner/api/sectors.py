@@ -8,6 +8,7 @@ from lotus_sched_cli.core.tasks import SectorId
 from lotus_sched_cli.lotus import units
 from lotus_sched_cli.lotus.extras import PledgedFree, SectorBrief
 from lotus_sched_cli.lotus.logs import get
+from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import (
     CommitBatchRes,
     NumAssignerMeta,
@@ -116,7 +117,12 @@ class SectorsAPI:
         return None
 
     async def SectorStartSealing(self, number: int) -> None:
-        # As in Lotus, whatever the sector does; there it is an event that its state does not expect.
-        known = self._miner.sectors.state(number) is not None
-        text = "it is sealing already" if known else "there is no such sector"
-        log.warning(f"sector {number} was not started: {text} (this miner's sectors wait for no deals)")
+        state = self._miner.sectors.state(number)
+        if state is not None:
+            raise RpcError(
+                1,
+                f"sector {number} is in state {state.value}: there is nothing to start, only a sector that waits for deals "
+                "is started by hand, and this miner's wait for none",
+            )
+        # Recorded of Lotus: an unknown number succeeds (there it makes a stray record).
+        log.warning(f"sector {number} was not started: there is no such sector")
