@@ -1,4 +1,4 @@
-"""Errors that are for the person at the keyboard."""
+"""Errors that are for the person at the keyboard, and how much of a long one is kept."""
 
 from __future__ import annotations
 
@@ -10,3 +10,11 @@ class UserError(Exception):
         super().__init__(text)
         self.text = text
         self.code = code
+
+
+def shortened(text: str, longest: int) -> str:
+    """Beginning and end of an error of more than ``longest`` characters; by its end some are known."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} … ({len(text)} characters) … {text[-half:]}"

@@ -19,6 +19,7 @@ import msgspec
 from lotus_sched_cli.core.proofs import sector_size
 from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus import logs, units
+from lotus_sched_cli.lotus.errors import shortened
 from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader, Reader
 from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorID, SectorRef
 from lotus_sched_cli.storage.errors import StorageError
@@ -283,9 +284,7 @@ def _result(job: Job, ended: child.Ended) -> dict[str, Any]:
     if ended.code == prover.REPLICA_TOUCHED:
         text = f"{SPOILED}: {text}"
     if ended.code:
-        if len(text) > LONGEST_ERROR:
-            text = f"{text[:LONGEST_ERROR]}… ({len(text)} characters)"
-        raise SealError(f"{what}: {text}", _CALL_CODES.get(ended.code, 0))
+        raise SealError(f"{what}: {shortened(text, LONGEST_ERROR)}", _CALL_CODES.get(ended.code, 0))
     found: dict[str, Any] = result
     return found
 

@@ -153,8 +153,8 @@ async def test_memory_that_ran_out_is_told_from_another_kill(
         ("exit 0", "ended with exit code 0 and no result"),
         ("head -c 100000 /dev/zero | tr '\\0' '['", "ended with exit code 0 and no result"),
         (
-            """printf '{"Error":{"Message":"'; head -c 100000 /dev/zero | tr '\\0' a; printf '"}}'; exit 1""",
-            r"aaa… \(100000 characters\)$",
+            """printf '{"Error":{"Message":"'; head -c 100000 /dev/zero | tr '\\0' a; printf ' it ended"}}'; exit 1""",
+            r"FIN: aaa.*aaa … \(100009 characters\) … aaa.*aaa it ended$",
         ),
     ],
 )

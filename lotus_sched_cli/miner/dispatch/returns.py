@@ -8,6 +8,7 @@ import msgspec
 
 from lotus_sched_cli.core.events import TaskRemoved
 from lotus_sched_cli.lotus import gojson
+from lotus_sched_cli.lotus.errors import shortened
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import CallError, CallID
@@ -109,10 +110,6 @@ class Returns:
 
 
 def _shortened(error: CallError | None) -> CallError | None:
-    """Beginning and end of a very long text; by its end some are known."""
     if error is None or len(error.Message) <= LONGEST_ERROR:
         return error
-    text, half = error.Message, LONGEST_ERROR // 2
-    return msgspec.structs.replace(
-        error, Message=f"{text[:half]} … ({len(text)} characters) … {text[-half:]}"
-    )
+    return msgspec.structs.replace(error, Message=shortened(error.Message, LONGEST_ERROR))
