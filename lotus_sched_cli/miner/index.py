@@ -459,7 +459,9 @@ class SectorIndex:
             if path is None or not matching:
                 continue
             sources.append(path)
-            weight = LAST if matching & files.stale else path.info.Weight * len(matching.each())
+            # What is only to be deleted is a whole copy, and looks like one as long as it lies there.
+            spoilt = matching & files.stale & ~files.doomed
+            weight = LAST if spoilt else path.info.Weight * len(matching.each())
             found.append(located(path, sector, types, weight, bool(files.primary & kinds)))
         random.shuffle(found)
         if not fetch:

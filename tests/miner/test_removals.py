@@ -182,6 +182,8 @@ async def test_a_copy_that_the_move_could_not_delete_goes_when_its_worker_is_bac
     farm.present.discard("sealer")
     await farm.ends(TaskType.FETCH, REPLICA)
     assert farm.counts(REPLICA) == [STORAGE]
+    found = farm.index.find(SECTOR, int(SEALED), 0, False)
+    assert {e.ID: e.Weight for e in found} == {STORAGE: 10, SEALING: 10}, "it looks as it lies there"
     await farm.joins(SEALING, REPLICA)
     assert farm.deleted == [(SEALED, [STORAGE], [SEALING]), (CACHE, [STORAGE], [SEALING])]
 
