@@ -51,18 +51,25 @@ class Ended:
     starved: bool
 
 
+class TookTooLongError(SealError):
+    """A task was over its limit and has been ended."""
+
+
 async def run(
     job: Job,
     argv: Sequence[str],
     *,
     env: Mapping[str, str],
     limit: float | None = None,
+    patience: float | None = None,
     stdin: Source | None = None,
     line: Callable[[str], Usage | None] = lambda text: None,
 ) -> Ended:
     """Run to its end. ``line`` gets each line of standard error and may answer with the child's own figures.
 
-    Cancelled, or after ``limit`` seconds (SealError): the whole session is killed before this returns.
+    Cancelled, or after ``limit`` seconds (TookTooLongError): the whole session is killed before this returns. One in a read
+    of a disk that hangs dies when that is over; ``patience`` is how many seconds to wait for it (None: as long as it takes,
+    for what changes files).
     """
     began, kills = time.monotonic(), _oom_kills()
     process = await _start(
@@ -81,12 +88,13 @@ async def run(
                     group.create_task(_feed(process.stdin, stdin))
             code = await process.wait()
     except TimeoutError:
-        raise SealError(f"{job.task.short} took longer than its limit of {limit:g} s and was ended") from None
+        text = f"{job.task.short} took longer than its limit of {limit:g} s and was ended"
+        raise TookTooLongError(text) from None
     except ExceptionGroup as group_error:
         raise group_error.exceptions[0] from None
     finally:
         watching.cancel()
-        await _end(process)
+        await _end(process, patience)
     usage = said.result() or watch.usage()
     if job.report is not None:
         job.report(usage)
@@ -135,16 +143,21 @@ async def _start(argv: Sequence[str], env: Mapping[str, str], stdin: int) -> asy
         raise
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, patience: float | None = None) -> None:
     """The end of the session's processes, also of those whose leader is gone, and, whatever happens, of the leader."""
     end_session(process.pid)
     # Its pipes are read to their end: with something left in one that nobody reads, it would never count as over.
     ending = asyncio.ensure_future(process.communicate())
-    cutting = asyncio.get_running_loop().call_later(GRACE, _cut, process)
+    loop = asyncio.get_running_loop()
+    cutting = loop.call_later(GRACE, _cut, process)
+    until = None if patience is None else loop.time() + patience
     cancelled = False
     while not ending.done():
         try:
-            await asyncio.shield(ending)
+            left = None if until is None else until - loop.time()
+            if not (await asyncio.wait({ending}, timeout=left))[0]:
+                ending.cancel()
+                break
         except asyncio.CancelledError:
             cancelled = True
     cutting.cancel()

@@ -51,6 +51,10 @@ TASKS: Final = frozenset(
 _CALL_CODES: Final = {prover.NO_PARAMETERS: 100, prover.NO_SPACE: 102}
 #: Characters of an error that are kept: some of the library's show the whole document that they could not read.
 LONGEST_ERROR: Final = 4000
+#: Seconds that the look for parameters at the start may take. It reads a few bytes, but of a disk that may hang; and seconds
+#: after which what was ended for that is left to die alone.
+LONGEST_LOOK: Final = 30.0
+_PATIENCE: Final = 2.0
 #: What becomes of words that the program cannot have said.
 _NOT_THEIRS: Final = (ValueError, KeyError, TypeError, RecursionError)
 #: The text by which a miner knows that only a new PreCommit1 helps.
@@ -84,10 +88,20 @@ class ProofsSealer:
         return TASKS
 
     async def lacks_parameters(self, proof: int) -> str:
-        """Why C2 of this proof type cannot be done here: Groth parameters missing or cut. Empty if it can."""
+        """Why C2 of this proof type cannot be done here: Groth parameters missing or cut. Empty if it can.
+
+        Empty, too, where that is not found out in `LONGEST_LOOK`, with a warning: a disk that is slow while a host starts
+        must not take the worker's C2 until somebody starts it again, and where they are missing each C2 says so.
+        """
         job = Job("start", TaskType.COMMIT2, SectorRef(SectorID(), proof))
         try:
-            await self._run(job, "params", {"ProofType": proof})
+            await self._run(job, "params", {"ProofType": proof}, limit=LONGEST_LOOK, patience=_PATIENCE)
+        except child.TookTooLongError:
+            folder = self._environment(job).get(prover.PARAMETERS, prover.FIELD_PARAMETERS)
+            log.warn(
+                f"C2 is offered without a look at its parameters: {self.program} did not answer in {LONGEST_LOOK:g} s; "
+                f"see whether the disks of it and of {folder} ({prover.PARAMETERS}) hang"
+            )
         except SealError as why:
             return why.text.removeprefix(f"{job.task.short}: ")
         return ""
@@ -191,6 +205,9 @@ class ProofsSealer:
 
     # -- running the program ------------------------------------------------------------------------------------------
 
+    def _environment(self, job: Job) -> dict[str, str]:
+        return prover.environment(self._environ, _size(job), job.gpu) | dict(self.config.environment)
+
     def _about(self, job: Job, files: Files, **members: object) -> dict[str, Any]:
         names = {
             FileType.UNSEALED: "Unsealed",
@@ -227,8 +244,10 @@ class ProofsSealer:
         request: dict[str, Any] | None,
         *flags: str,
         stdin: Reader | None = None,
+        limit: float | None = None,
+        patience: float | None = None,
     ) -> dict[str, Any]:
-        env = prover.environment(self._environ, _size(job), job.gpu) | dict(self.config.environment)
+        env = self._environment(job)
         if self._repo is not None:
             env[prover.MARK] = str(self._repo)
         argv = [str(self.program), command, "--log", "json", "--parent", str(os.getpid()), *flags]
@@ -236,7 +255,8 @@ class ProofsSealer:
             job,
             argv,
             env=env,
-            limit=self.config.limits.get(job.task),
+            limit=self.config.limits.get(job.task) if limit is None else limit,
+            patience=patience,
             stdin=BytesReader(json.dumps(request).encode()) if request is not None else stdin,
             line=Lines(f"{job.task.short} of sector {job.sector.ID.Number}"),
         )

@@ -20,6 +20,8 @@ NO_PARAMETERS, NO_SPACE, INVALID_PROOF, REPLICA_TOUCHED = 3, 4, 5, 6
 #: Names the program where it is neither on the PATH nor in the cache folder.
 VARIABLE: Final = "LOTUS_PROOFS"
 PARAMETERS: Final = "FIL_PROOFS_PARAMETER_CACHE"
+#: Where the proofs library looks without it.
+FIELD_PARAMETERS: Final = "/var/tmp/filecoin-proof-parameters"
 #: In the environment of each child: the repo of the worker that started it. What a killed worker left is found by it.
 MARK: Final = "LOTUS_SCHED_CHILD_OF"
 #: How to get it, for error texts.

@@ -18,7 +18,7 @@ import pytest
 from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus.rpc.streams import BytesReader
 from lotus_sched_cli.lotus.types import SectorID, SectorRef
-from lotus_sched_cli.sealers import child, guard, prover
+from lotus_sched_cli.sealers import child, guard, proofs, prover
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
 from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer
 from lotus_sched_cli.sealers.proofs import ProofsSealer
@@ -83,6 +83,27 @@ async def test_a_task_over_its_limit_is_ended_and_says_so(tmp_path: Path) -> Non
     with pytest.raises(SealError, match=r"FIN took longer than its limit of 0.5 s and was ended"):
         await task
     assert dead(running)
+
+
+@pytest.mark.parametrize("stuck", [False, True], ids=["dies", "stuck in the kernel"])
+async def test_a_look_for_parameters_that_hangs_leaves_c2_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stuck: bool
+) -> None:
+    monkeypatch.setattr(proofs, "LONGEST_LOOK", 2.0)
+    monkeypatch.setattr(proofs, "_PATIENCE", 0.2)
+    # What reads a disk that hangs gets no signal before the disk answers.
+    if stuck:
+        monkeypatch.setattr(child, "end_session", lambda session: None)
+    hangs = sealer(tmp_path, WAITS, environment={prover.PARAMETERS: "/nfs/parameters"})
+    look = asyncio.create_task(hangs.lacks_parameters(5))
+    running = await pids(tmp_path)
+    async with asyncio.timeout(20):
+        assert await look == ""
+    (said,) = [text for text in caplog.messages if text.startswith("C2 is offered without a look")]
+    assert str(hangs.program) in said and "2 s" in said and "/nfs/parameters" in said
+    if stuck:
+        guard.end_session(running[0].pid)
+    assert dead(running), "what was left to die alone is no zombie when it has"
 
 
 async def test_the_kernel_takes_a_task_before_the_worker(tmp_path: Path) -> None:

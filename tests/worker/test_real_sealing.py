@@ -17,7 +17,7 @@ from lotus_sched_cli.lotus import auth, cids
 from lotus_sched_cli.lotus.rpc.client import HttpCaller
 from lotus_sched_cli.lotus.rpc.streams import BytesReader
 from lotus_sched_cli.lotus.types import CallID, PieceInfo, SectorCids, SectorID, SectorRef
-from lotus_sched_cli.sealers import prover
+from lotus_sched_cli.sealers import proofs, prover
 from lotus_sched_cli.sealers.proofs import TASKS
 from lotus_sched_cli.worker.options import RunOptions
 
@@ -236,6 +236,21 @@ async def test_with_the_parameters_of_the_sector_size_c2_is_offered(
     worker = farm.miner.worker()
     assert set(await worker.call("TaskTypes")) == {str(task) for task in TASKS}
     await worker.close()
+
+
+async def test_a_look_for_parameters_that_hangs_keeps_no_worker_from_registering(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(proofs, "LONGEST_LOOK", 0.5)
+    hangs = farm.root / "hangs"
+    hangs.write_text("#!/bin/sh\nexec sleep 600\n")
+    hangs.chmod(0o755)
+    farm.miner.version = STOCK
+    await farm.start(real(farm, hangs))
+    worker = farm.miner.worker()
+    assert set(await worker.call("TaskTypes")) == {str(task) for task in TASKS}
+    await worker.close()
+    assert len([text for text in caplog.messages if text.startswith("C2 is offered without a look")]) == 1
 
 
 async def test_no_task_type_is_offered_that_a_cap_of_0_forbids(
