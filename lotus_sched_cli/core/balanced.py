@@ -93,7 +93,7 @@ class Balanced:
         self.places.admit(worker)
         for path in worker.paths.values():
             for sector_id in sorted(path.sectors):
-                for task in list(self.farm.sectors[sector_id].tasks.values()):
+                for task in self.farm.sectors[sector_id].tasks:
                     if task.waiting:
                         self.task_changed(task)
         self.improved(worker)

@@ -142,17 +142,17 @@ class Farm(Files):
 
     def _admit(self, spec: TaskSpec, now: float, queued_at: float | None) -> Task:
         sector = self.sector(spec.sector)
-        memory = sector.memory.get(spec.type)
+        memory = sector.remembered(spec.type)
         if memory is None:
             self._seq += 1
-            memory = Memory(now if queued_at is None else queued_at, self._seq)
-            sector.memory[spec.type] = memory
+            memory = Memory(spec.type, now if queued_at is None else queued_at, self._seq)
+            sector.memory += (memory,)
         elif queued_at is not None:
             memory.queued_at = min(memory.queued_at, queued_at)
         self._seq += 1
         key = (-spec.priority, -spec.type.stage, memory.queued_at, memory.seq, self._seq)
         task = self.tasks[spec.id] = Task(spec, sector, memory, key)
-        sector.tasks[spec.id] = task
+        sector.tasks += (task,)
         self.piece_seen(task)
         return task
 
@@ -205,7 +205,7 @@ class Farm(Files):
         task.state, task.waiting = "gone", False
         promise.end(self, task, "it is not wanted any more")
         del self.tasks[task.spec.id]
-        del task.sector.tasks[task.spec.id]
+        task.sector.tasks = tuple(other for other in task.sector.tasks if other is not task)
         self.prune(task.sector)
 
     # -- binding ----------------------------------------------------------------------------------------------------
@@ -313,14 +313,14 @@ class Farm(Files):
             worker.p2_took = self.p2_took = now - task.since
         for reservation in task.reservations:
             reservation.ended = True
-        task.reservations = []
+        task.reservations = ()
         task.worker, task.waits = None, False
         self._after_piece(task, outcome)
         task.restored = False
         memory.last_error = error or memory.last_error
         if outcome is _SUCCESS:
             task.sector.last_worker = worker.id
-            task.sector.memory.pop(kind, None)
+            task.sector.memory = tuple(m for m in task.sector.memory if m.type is not kind)
             rest.succeeded(self, worker, kind)
         elif outcome is Outcome.FAILED:
             memory.attempts += 1

@@ -141,7 +141,7 @@ class Files(ABC):
         placement.primary |= primary
         self._set_makers(placement, types if by is not None else fresh, ((bit, by) for bit in _BITS))
         self._refresh_holders(path, sector)
-        for task in sector.tasks.values():
+        for task in sector.tasks:
             worker = task.worker if task.promise is None else task.promise.worker
             if worker is not None and path_id in worker.paths and by in (None, worker.id):
                 space.follow(task, path, types)
@@ -178,7 +178,7 @@ class Files(ABC):
         placement.by = self._makers.setdefault(by, by)
 
     def _reclassify_sector(self, sector: Sector, now: float) -> None:
-        for task in list(sector.tasks.values()):
+        for task in sector.tasks:
             self.reclassify(task, now)
 
     def prune(self, sector: Sector) -> None:
@@ -242,7 +242,7 @@ class Files(ABC):
     def sector_held(self, sector_id: SectorId, held: bool) -> None:
         sector = self.sector(sector_id)
         if not held:
-            sector.memory.clear()
+            sector.memory = ()
             if sector.piece is not None:
                 self.set_piece(sector, None)
         if sector.held != held:
@@ -323,7 +323,7 @@ class Files(ABC):
     def _guess_piece(self, sector: Sector) -> None:
         if sector.piece is not None or not sector.held or sector.declared() & ~UNSEALED:
             return
-        if all(task.spec.type is _DC for task in sector.tasks.values()):
+        if all(task.spec.type is _DC for task in sector.tasks):
             self.set_piece(sector, self._locate_piece(sector, None, None, True))
 
     def _locate_piece(
@@ -369,7 +369,7 @@ class Files(ABC):
 
     @staticmethod
     def _being_added(sector: Sector) -> bool:
-        return any(task.spec.type is _AP and task.worker is not None for task in sector.tasks.values())
+        return any(task.spec.type is _AP and task.worker is not None for task in sector.tasks)
 
     # -- the other half ---------------------------------------------------------------------------------------------
 

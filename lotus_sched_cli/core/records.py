@@ -100,7 +100,7 @@ class Piece:
 
 @dataclass(slots=True, eq=False)
 class Sector:
-    """What the scheduler knows of a sector."""
+    """What the scheduler knows of a sector. Tuples, as a farm has ten thousand of them and each has one task or two."""
 
     id: SectorId
     files: dict[str, Placement] = field(default_factory=dict)
@@ -108,8 +108,11 @@ class Sector:
     held_by: tuple[str, ...] = ()
     last_worker: str | None = None
     piece: Piece | None = None
-    tasks: dict[str, Task] = field(default_factory=dict)
-    memory: dict[TaskType, Memory] = field(default_factory=dict)
+    tasks: tuple[Task, ...] = ()
+    memory: tuple[Memory, ...] = ()
+
+    def remembered(self, kind: TaskType) -> Memory | None:
+        return next((memory for memory in self.memory if memory.type is kind), None)
 
     def declared(self) -> int:
         types = 0
@@ -122,6 +125,7 @@ class Sector:
 class Memory:
     """What outlives one TaskSpec of a sector and type until a success."""
 
+    type: TaskType
     queued_at: float
     seq: int
     attempts: int = 0
@@ -141,7 +145,7 @@ class Promise:
     since: float
     laid: tuple[Laid, ...]
     bytes: int
-    reservations: list[Reservation] = field(default_factory=list)
+    reservations: tuple[Reservation, ...] = ()
     took: float | None = None
     new: bool = True
     restored: bool = False
@@ -177,7 +181,7 @@ class Task:
     restored: bool = False
     waits: bool = False
     laid: tuple[Laid, ...] = ()
-    reservations: list[Reservation] = field(default_factory=list)
+    reservations: tuple[Reservation, ...] = ()
     promise: Promise | None = None
     ahead: bool = False
     pools: tuple[Any, ...] = ()

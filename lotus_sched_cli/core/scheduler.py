@@ -253,7 +253,7 @@ class Scheduler:
     def tasks_of(self, sector: SectorId) -> list[str]:
         """Ids of the sector's tasks that wait or are carried, in the order of their coming."""
         known = self._farm.sectors.get(sector)
-        return list(known.tasks) if known is not None else []
+        return [task.spec.id for task in known.tasks] if known is not None else []
 
     def _queued(self, task_id: str) -> Task:
         task = self._farm.tasks[task_id]

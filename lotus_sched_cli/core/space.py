@@ -234,18 +234,18 @@ def reserve(task: Task, paths: dict[str, Path]) -> None:
             add(task, Reservation(path, part.bytes, int(part.types), fetched))
 
 
-def keep(task: Task, laid: tuple[Laid, ...], paths: dict[str, Path]) -> list[Reservation]:
+def keep(task: Task, laid: tuple[Laid, ...], paths: dict[str, Path]) -> tuple[Reservation, ...]:
     """Keep free what a promise's ``laid`` says, all of it to be fetched."""
     kept: list[Reservation] = []
     for part in laid:
         path = paths.get(part.path_id)
         if path is not None:
             kept.append(_enter(Reservation(path, part.bytes, int(part.types), True)))
-    return kept
+    return tuple(kept)
 
 
 def add(task: Task, reservation: Reservation) -> None:
-    task.reservations.append(_enter(reservation))
+    task.reservations += (_enter(reservation),)
 
 
 def _enter(reservation: Reservation) -> Reservation:
@@ -265,7 +265,7 @@ def unreserve(task: Task) -> None:
     """Give everything back at once: the binding is taken back before anything was sent."""
     for reservation in task.reservations:
         release(reservation)
-    task.reservations = []
+    task.reservations = ()
 
 
 def accepted(task: Task, now: float, fetched_only: bool) -> None:
@@ -284,8 +284,8 @@ def settle(path: Path, now: float) -> None:
 
 def follow(task: Task, path: Path, types: int) -> None:
     """The worker declares these types on another path of its than was thought: the reservation goes with them."""
-    held = task.reservations if task.promise is None else task.promise.reservations
-    for reservation in list(held):
+    holder = task if task.promise is None else task.promise
+    for reservation in holder.reservations:
         moved = reservation.types & types
         if not reservation.live or not moved or reservation.path is path:
             continue
@@ -296,5 +296,5 @@ def follow(task: Task, path: Path, types: int) -> None:
         reservation.path.reserved -= size
         if not reservation.types:
             release(reservation)
-            held.remove(reservation)
-        held.append(_enter(Reservation(path, size, moved, fetched, accepted_at)))
+        kept = (other for other in holder.reservations if other is not reservation or other.types)
+        holder.reservations = (*kept, _enter(Reservation(path, size, moved, fetched, accepted_at)))

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from lotus_sched_cli.core.pipeline import LogEntry, Piece, Sector
+from lotus_sched_cli.core.pipeline.sector import NO_FAILURES
 from lotus_sched_cli.lotus.extras import SectorBrief
 from lotus_sched_cli.lotus.types import (
     Cid,
@@ -47,7 +48,8 @@ def from_row(row: SectorRow) -> Sector:
         raise StoreError(
             f"the store is damaged: sector {row.id.number}: {error}; restore it from a backup"
         ) from error
-    # Ten thousand committed capacity sectors have the same piece: one object is enough.
+    # Ten thousand committed capacity sectors have the same piece, and no failures: one object is enough.
+    sector.failures = sector.failures or NO_FAILURES
     sector.pieces = _pieces.setdefault(sector.pieces, sector.pieces)
     if sector.pieces and sector.comm_d == sector.pieces[0].cid:
         sector.comm_d = sector.pieces[0].cid

@@ -150,7 +150,7 @@ def test_window_compact(start: list[list[TaskType]], expected: list[list[TaskTyp
         for kind in kinds:
             number += 1
             spec = task(number, kind, proof=PROOF)
-            one = Task(spec, Sector(spec.sector), Memory(0.0, number), (0, 0, 0.0, 0, number))
+            one = Task(spec, Sector(spec.sector), Memory(kind, 0.0, number), (0, 0, 0.0, 0, number))
             window.todo.append(one)
             window.used.add(bench.share(one))
         bench.windows.append(window)

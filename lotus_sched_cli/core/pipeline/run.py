@@ -86,12 +86,12 @@ class Run:
     def failed(self, step: str) -> int:
         """Count a failure of a step; how many there were in a row, this one included."""
         count = self.sector.failures.get(step, 0) + 1
-        self.sector.failures[step] = count
+        self.sector.count_failures(step, count)
         return count
 
     def succeeded(self, *steps: str) -> None:
         for step in steps:
-            self.sector.failures.pop(step, None)
+            self.sector.count_failures(step, 0)
         if not self.sector.failures:
             self.sector.last_error = ""
 

@@ -165,7 +165,7 @@ def precommit2_answer(run: Run, event: SectorEvent) -> None:
             if run.failed("PreCommit2") == 1:
                 redo_precommit1(run, error)
             else:
-                run.sector.failures["PreCommit2"] -= 1
+                sector.count_failures("PreCommit2", sector.failures["PreCommit2"] - 1)
                 precommit2_failed(run, error)
         case TaskFailed(_, error, cancelled, _):
             sector.precommit2_fails += not cancelled

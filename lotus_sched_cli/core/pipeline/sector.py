@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lotus_sched_cli.core.tasks import SectorId, TaskType
 
 from .states import State
+
+#: Shared by all sectors that have none; never written to.
+NO_FAILURES: Final[Mapping[str, int]] = {}
 
 
 class Moment(NamedTuple):
@@ -96,12 +100,17 @@ class Sector:
     #: The last failure was an operator's abort: it counts against nobody.
     uncounted: bool = False
     #: Failures in a row by step, for the growing delays.
-    failures: dict[str, int] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=lambda: NO_FAILURES)
     retry_at: float | None = None
     last_error: str = ""
 
+    def count_failures(self, step: str, count: int) -> None:
+        """Set how many there were in a row; 0 forgets them."""
+        if count:
+            self.failures = {**self.failures, step: count}
+        elif step in self.failures:
+            self.failures = {one: n for one, n in self.failures.items() if one != step} or NO_FAILURES
+
     def clone(self) -> Sector:
         """A copy to try an event on."""
-        other = copy.copy(self)
-        other.failures = dict(self.failures)
-        return other
+        return copy.copy(self)

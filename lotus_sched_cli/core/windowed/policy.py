@@ -110,7 +110,7 @@ class Windowed:
             line.admit(bench)
         for path in worker.paths.values():
             for sector_id in sorted(path.sectors):
-                for task in list(self.farm.sectors[sector_id].tasks.values()):
+                for task in self.farm.sectors[sector_id].tasks:
                     if task.waiting:
                         self.task_changed(task)
         self.improved(worker)
