@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,7 +97,7 @@ async def run(
     usage = said.result() or watch.usage()
     if job.report is not None:
         job.report(usage)
-    return Ended(code, out.result(), usage, code == -signal.SIGKILL and _oom_kills() > kills)
+    return Ended(code, out.result(), usage, _oom_kills() > kills)
 
 
 def end_leftovers(repo: Path) -> int:

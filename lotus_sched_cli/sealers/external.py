@@ -11,6 +11,7 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,11 @@ COMMANDED: Final = (
 _FILES: Final = {FileType.UNSEALED: "UNSEALED", FileType.SEALED: "SEALED", FileType.CACHE: "CACHE"}
 _TREE_D: Final = "sc-02-data-tree-d.dat"
 _CHUNK: Final = 1 << 20
+#: What a shell's own exit codes mean.
+_SHELLS: Final = {
+    126: ": the command is there and cannot be run; see its permissions",
+    127: ": the command was not found; it gets no PATH, so give its whole path",
+}
 
 T = TypeVar("T")
 
@@ -246,7 +252,7 @@ class ExternalSealer:
             job.report(Usage(end.seconds, end.cpu_seconds, end.max_rss))
         if end.code:
             how = f"exit status {end.code}" if end.code > 0 else f"signal {-end.code}"
-            raise SealError(f"external command error: {how}")
+            raise SealError(f"external command error: {how}{_hint(end.code, ended.starved)}")
 
 
 class _Proof(msgspec.Struct):
@@ -258,6 +264,13 @@ class _End(msgspec.Struct):
     seconds: float
     cpu_seconds: float
     max_rss: int
+
+
+def _hint(code: int, starved: bool) -> str:
+    """What lies behind an end of the shell or of the command."""
+    if starved and code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return ": killed by the kernel because memory ran out; give it more, or fewer tasks at once"
+    return _SHELLS.get(code, "")
 
 
 def _pass_on(text: str) -> None:

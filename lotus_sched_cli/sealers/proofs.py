@@ -313,7 +313,7 @@ def _killed(ended: child.Ended) -> str:
     """How a child ended that a signal ended."""
     number = -ended.code
     took = _took(ended.usage)
-    if ended.starved:
+    if ended.starved and number == signal.SIGKILL:
         return (
             f"was killed by the kernel because memory ran out ({took}); give it more, or fewer tasks at once"
         )
@@ -329,7 +329,8 @@ def _killed(ended: child.Ended) -> str:
 
 
 def _took(usage: Usage) -> str:
-    return f"after {usage.seconds:.1f} s, {units.size_str(usage.max_rss)} of memory at most"
+    memory = f", {units.size_str(usage.max_rss)} of memory at most" if usage.max_rss else ""
+    return f"after {usage.seconds:.1f} s{memory}"
 
 
 def _size(job: Job) -> int:

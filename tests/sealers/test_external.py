@@ -53,7 +53,9 @@ async def test_pc2_gets_lotus_seven_variables_and_its_cids_come_from_the_cache(t
     ("command", "words"),
     [
         ("exit 3", "external command error: exit status 3"),
-        ("kill -9 $$", "external command error: signal 9"),
+        ("kill -9 $$", "external command error: signal 9$"),
+        ("/opt/nowhere/pc2", "external command error: exit status 127: the command was not found"),
+        ("/etc/passwd", "external command error: exit status 126: the command is there and cannot be run"),
         ("true", "reading p_aux: no such file"),
         ("head -c 64 /dev/zero > $EXTSEAL_PC2_CACHE/p_aux", "reading sc-02-data-tree-d.dat"),
         ("printf short > $EXTSEAL_PC2_CACHE/p_aux", "reading p_aux: not two field elements"),
