@@ -27,11 +27,15 @@ _OF_TASKS: Final = (Assigned, Prefetch, PrefetchOver, Start, Refused, FilesMissi
 
 
 class StoryLine(NamedTuple):
-    """``what`` is the name of the event or decision in ``data``."""
+    """What happened to a task, or was decided on it, and when."""
 
     time: float
-    what: str
     data: Event | Decision
+
+    @property
+    def what(self) -> str:
+        """The name of the event or decision."""
+        return type(self.data).__name__
 
 
 class Stories:
@@ -67,7 +71,7 @@ class Stories:
 
     def _add(self, task_id: str, now: float, data: Event | Decision) -> None:
         lines = self._lines.get(task_id, ())
-        self._lines[task_id] = (*lines[1 - LINES :], StoryLine(now, type(data).__name__, data))
+        self._lines[task_id] = (*lines[1 - LINES :], StoryLine(now, data))
 
     def over(self, task_id: str) -> None:
         """The task left the scheduler; its story stays for a while."""

@@ -5,6 +5,7 @@ Source: Lotus ``api/api_worker.go``, ``api/api_storage.go`` (wire facts ยง4.5, ย
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -83,12 +84,13 @@ def _success(sector: Sector, task: TaskType, turn: int, result: bytes) -> ev.Ans
     match task:
         case TaskType.ADD_PIECE:
             piece = msgspec.json.decode(result, type=PieceInfo)
-            expected = cids.zero_piece_cid(piece.Size) if _is_power_of_two(piece.Size) else None
-            if expected is None or str(piece.PieceCID) != expected:
+            expected = _zero_piece(piece.Size) if _is_power_of_two(piece.Size) else None
+            if expected is None or str(piece.PieceCID) != expected.cid:
+                cid = expected.cid if expected else None
                 raise BadResult(
-                    f"unexpected padding piece CID: expected:{expected}, got:{piece.PieceCID or '<nil>'}"
+                    f"unexpected padding piece CID: expected:{cid}, got:{piece.PieceCID or '<nil>'}"
                 )
-            return ev.PieceAdded(turn, Piece(piece.Size, expected))
+            return ev.PieceAdded(turn, expected)
         case TaskType.PRECOMMIT1:
             return ev.PreCommit1Done(turn, _bytes(result))
         case TaskType.PRECOMMIT2:
@@ -122,6 +124,12 @@ def _bytes(result: bytes) -> bytes:
 
 def _pieces(pieces: tuple[Piece, ...]) -> list[Any]:
     return [PieceInfo(piece.size, Cid(piece.cid)) for piece in pieces]
+
+
+@cache
+def _zero_piece(size: int) -> Piece:
+    """One for all sectors of a size: there are ten thousand."""
+    return Piece(size, cids.zero_piece_cid(size))
 
 
 def _is_power_of_two(size: int) -> bool:
