@@ -95,6 +95,23 @@ def test_a_killed_stock_worker_gives_its_call_back_with_code_101(farm: Farm) -> 
     assert not [text for kind, text in kinds if kind.endswith("SealPreCommit1Failed") and "101" not in text]
 
 
+def test_a_stock_worker_that_is_back_is_told_of_the_files_that_were_removed_meanwhile(farm: Farm) -> None:
+    farm.init("--sector-size", "2KiB", config=FAST_CHAIN)
+    farm.miner()
+    stock_worker(farm, "stock-1", "-work", "2s")
+    farm.call("PledgeSector")
+    farm.wait_for(lambda: any(j["Task"] == "seal/v0/precommit/2" for j in farm.jobs()), 30, "the P2")
+    farm.procs["stock-1"].kill9()
+    files = [*(farm.root / "stock-1").rglob("s-t0*-0")]
+    assert {file.parent.name for file in files} >= {"sealed", "cache"}
+    farm.call("SectorRemove", 0)
+    farm.wait_for(lambda: farm.states() == {"Removed": 1}, 60, "the sector to be removed")
+    assert all(file.exists() for file in files)
+    stock_worker(farm, "stock-1", "-work", "20ms")
+    farm.wait_for(lambda: not any(file.exists() for file in files), 30, "its files to be deleted")
+    farm.wait_for(lambda: not any(farm.call("StorageList").values()), 10, "the index to say so")
+
+
 @pytest.mark.parametrize(
     ("flags", "said", "todo"),
     [
