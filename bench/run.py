@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these (default: all)")
     parser.add_argument("--write", type=Path, help="write the tables there (default: only print)")
     chosen = parser.parse_args()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: what starts does not compile its own source
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # as installed: what starts does not compile its own source
     pages = [
         "# Benchmarks\n\nWritten by `make bench`. Absolute figures hold for the machine named; ratios, taken in turns in"
         f" one run, travel.\n\n{datetime.date.today().isoformat()}, {machine()}\n"
