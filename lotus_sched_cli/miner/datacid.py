@@ -16,7 +16,8 @@ from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.streams import Reader
 from lotus_sched_cli.lotus.types import CallError, CallID, PieceInfo
 
-from .workers import Registry, Worker
+from .known_workers import Worker
+from .workers import Registry
 
 #: Seconds between two looks at whether the worker is still the one that was asked.
 LOOK: Final = 5.0

@@ -20,10 +20,10 @@ from lotus_sched_cli.lotus.rpc.errors import RpcError
 
 from .context import Miner
 from .dispatch import Flight
+from .known_workers import Worker
 from .records import Phase
 from .store import StoreError
 from .upkeep import find
-from .workers import Worker
 
 log = get("advmgr")
 

@@ -8,9 +8,8 @@ declared again by the time it registers is dropped.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,24 +23,19 @@ from lotus_sched_cli.core.events import (
     PathDetached,
     PathReported,
 )
-from lotus_sched_cli.core.proofs import space
-from lotus_sched_cli.core.tasks import FILE_TYPES_BY_NAME, FileType, PathType, SectorId
+from lotus_sched_cli.core.tasks import FILE_TYPES_BY_NAME, FileType, SectorId
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcError
-from lotus_sched_cli.lotus.types import Decl, FsStat, HealthReport, SectorStorageInfo, StorageInfo
+from lotus_sched_cli.lotus.types import FsStat, HealthReport, StorageInfo
 
 from .alerts import Alerts
 from .clock import Clock
-from .known_paths import Away, Files, Path, allowed_types, located, miners, names, spec
+from .file_table import FileTable
+from .known_paths import Away, Files, Path, names, spec
 from .records import PathRow
 from .store import Store, Writes
 
 log = get("stores")
-
-#: A path whose last report is older than this takes nothing new.
-SKIPPED_HEARTBEAT: Final = 50.0
-#: Weight of a copy that is to be fetched only if there is no other: they are tried in order of rising weight.
-LAST: Final = 1 << 40
 
 
 class Owners(Protocol):
@@ -62,7 +56,7 @@ async def _all_good(path: Path, sector: SectorId, types: FileType) -> FileType:
     return FileType.NONE
 
 
-class SectorIndex:
+class SectorIndex(FileTable):
     """Paths, declarations and their rules. ``emit`` takes the scheduler's events, ``makers`` the workers on a sector."""
 
     def __init__(
@@ -75,6 +69,7 @@ class SectorIndex:
         makers: Callable[[SectorId], frozenset[str]] = lambda sector: frozenset(),
         alerts: Alerts | None = None,
     ) -> None:
+        super().__init__()
         self._store = store
         self._clock = clock
         self._emit = emit
@@ -83,14 +78,14 @@ class SectorIndex:
         self._alerts = alerts or Alerts()
         #: Which of newly declared types are leftovers (leftovers.py).
         self.judge: Judge = _all_good
-        self.paths: dict[str, Path] = {}
-        #: Tuples, as nearly every sector of ten thousand lies on one path or two.
-        self._sectors: dict[SectorId, tuple[Files, ...]] = {}
-        self._on_path: dict[str, set[SectorId]] = {}
         #: Detached paths, with what lay there.
         self.away: dict[str, Away] = {}
         #: Sectors with doomed files, some of which may be gone by now.
         self.doomed: set[SectorId] = set()
+
+    def now(self) -> float:
+        """Unix seconds, as heartbeats of paths are kept."""
+        return self._clock()
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -104,7 +99,7 @@ class SectorIndex:
             self._emit(PathAttached(spec(path), 0, stat.Capacity or None))
             self._emit(PathReported(row.id, 0, "not heard of since the miner started"))
         for entry in await self._store.declarations():
-            files = self._files(entry.sector, entry.path_id)
+            files = self.entry(entry.sector, entry.path_id)
             files.by = entry.by or files.by
             files.types |= entry.type
             if entry.primary:
@@ -129,8 +124,8 @@ class SectorIndex:
         for path_id, path in self.paths.items():
             if worker_id not in path.owners:
                 continue
-            for sector in self._on_path.get(path_id, ()):
-                files = self._files(sector, path_id)
+            for sector in self.sectors_on(path_id):
+                files = self.entry(sector, path_id)
                 if stale := files.types & ~files.confirmed:
                     gone.append((path_id, sector, stale))
         for path_id, sector, types in gone:
@@ -169,8 +164,8 @@ class SectorIndex:
         for sector, types in (away.doomed if away is not None else {}).items():
             self._doom(info.ID, sector, types)
         if known is None:
-            for sector in self._on_path.get(info.ID, ()):
-                self._tell(sector, self._files(sector, info.ID))
+            for sector in self.sectors_on(info.ID):
+                self._tell(sector, self.entry(sector, info.ID))
         await self._keep(path, attached=away is not None)
 
     async def _keep(self, path: Path, *, attached: bool = False) -> None:
@@ -224,11 +219,11 @@ class SectorIndex:
                 1,
                 f"not dropping path, requested and index urls don't match ('{url}' != '{urls[0]}')",
             )
-        made = {self._files(s, path_id).by for s in self._on_path.get(path_id, ())}
+        made = {self.entry(s, path_id).by for s in self.sectors_on(path_id)}
         owner = min(path.owners or {by for by in made if by}, default=None)
         away = self.away[path_id] = Away(owner, path.info.CanStore)
-        for sector in self._on_path.get(path_id, ()):
-            files = self._files(sector, path_id)
+        for sector in self.sectors_on(path_id):
+            files = self.entry(sector, path_id)
             if counting := files.types & ~files.stale:
                 away.files[sector] = counting
             if files.doomed:
@@ -249,7 +244,7 @@ class SectorIndex:
 
     def _close(self, path_id: str) -> None:
         log.warning(f"Dropping storage path {path_id}")
-        for sector in list(self._on_path.get(path_id, ())):
+        for sector in self.sectors_on(path_id):
             self._forget(path_id, sector, ALL_TYPES)
         del self.paths[path_id]
         self._emit(PathDetached(path_id))
@@ -303,7 +298,7 @@ class SectorIndex:
         if not kinds:
             return
         path = self.paths.get(path_id)
-        files = self._files(sector, path_id)
+        files = self.entry(sector, path_id)
         # It comes back with what is to be removed there: that is still so (removals.py).
         files.confirmed |= kinds & files.doomed
         kinds &= ~files.doomed
@@ -364,7 +359,7 @@ class SectorIndex:
             self._emit(FilesDropped(path_id, sector, types))
 
     def _doom(self, path_id: str, sector: SectorId, types: FileType) -> None:
-        files = self._files(sector, path_id)
+        files = self.entry(sector, path_id)
         files.types |= types
         files.stale |= types
         files.doomed |= types
@@ -397,41 +392,10 @@ class SectorIndex:
         await writes.commit()
 
     def _forget(self, path_id: str, sector: SectorId, types: FileType) -> FileType:
-        on = self._sectors.get(sector, ())
-        files = next((f for f in on if f.path_id == path_id), None)
-        if files is None:
-            return FileType.NONE
-        gone = files.types & types
-        files.types &= ~types
-        files.primary &= ~types
-        files.confirmed &= ~types
-        files.stale &= ~types
-        files.doomed &= ~types
-        files.fresh &= ~types
-        if not files.types:
-            self._on_path[path_id].discard(sector)
-            rest = tuple(f for f in on if f is not files)
-            if rest:
-                self._sectors[sector] = rest
-            else:
-                del self._sectors[sector]
+        gone = self.take(path_id, sector, types)
         if gone and path_id in self.paths:
             self._emit(FilesDropped(path_id, sector, gone))
         return gone
-
-    def _files(self, sector: SectorId, path_id: str) -> Files:
-        """The entry for a sector on a path, made if there is none."""
-        on = self._sectors.get(sector, ())
-        for files in on:
-            if files.path_id == path_id:
-                return files
-        path = self.paths.get(path_id)
-        # One text for all its sectors.
-        path_id = path_id if path is None else path.info.ID
-        files = Files(path_id)
-        self._sectors[sector] = (*on, files)
-        self._on_path.setdefault(path_id, set()).add(sector)
-        return files
 
     def _tell(self, sector: SectorId, files: Files) -> None:
         for primary, kinds in ((True, files.primary), (False, files.types & ~files.primary & ~files.stale)):
@@ -446,99 +410,6 @@ class SectorIndex:
             return next(iter(path.owners))
         makers = path.owners & self.makers(sector)
         return next(iter(makers)) if len(makers) == 1 else None
-
-    def find(self, sector: SectorId, types: int, size: int, fetch: bool) -> list[SectorStorageInfo]:
-        """`StorageFindSector`."""
-        kinds = FileType(types) & ALL_TYPES
-        found: list[SectorStorageInfo] = []
-        sources: list[Path] = []
-        for files in self._sectors.get(sector, ()):
-            path = self.paths.get(files.path_id)
-            # Who asks with a size wants to work with the files, or with the room: a leftover is neither.
-            matching = files.types & kinds & (~files.stale if size else ALL_TYPES)
-            if path is None or not matching:
-                continue
-            sources.append(path)
-            # What is only to be deleted is a whole copy, and looks like one as long as it lies there.
-            spoilt = matching & files.stale & ~files.doomed
-            weight = LAST if spoilt else path.info.Weight * len(matching.each())
-            found.append(located(path, sector, types, weight, bool(files.primary & kinds)))
-        random.shuffle(found)
-        if not fetch:
-            return found
-        need = space(kinds, size, PathType.SEALING) if size else 0
-        limited = all(p.info.AllowTo for p in sources)
-        allowed = {group for p in sources for group in p.info.AllowTo or ()}
-        have = {p.info.ID for p in sources}
-        for path in self.paths.values():
-            info = path.info
-            if info.ID in have or not info.CanSeal or not self._usable(path, need, sector.miner):
-                continue
-            if not (allowed_types(info) & kinds):
-                continue
-            if limited and not allowed.intersection(info.Groups or ()):
-                continue
-            found.append(located(path, sector, types, 0, False))
-        return found
-
-    def best_alloc(self, types: int, size: int, path_type: str, miner: int) -> list[StorageInfo]:
-        """`StorageBestAlloc`: where new files may go, best first. Raises RpcError if nowhere."""
-        if path_type not in (PathType.SEALING, PathType.STORAGE):
-            raise ValueError(f"unexpected pathType: {path_type}")
-        kind = PathType(path_type)
-        need = space(FileType(types) & ALL_TYPES, size, kind)
-        fit = [
-            path
-            for path in self.paths.values()
-            if (path.info.CanSeal if kind is PathType.SEALING else path.info.CanStore)
-            and self._usable(path, need, miner)
-        ]
-        if not fit:
-            raise RpcError(1, "no good path found")
-        fit.sort(key=lambda p: p.stat.Available * p.info.Weight, reverse=True)
-        return [path.info for path in fit]
-
-    def _usable(self, path: Path, need: int, miner: int) -> bool:
-        if self._clock() - path.beat > SKIPPED_HEARTBEAT or path.error or path.stat.Available < need:
-            return False
-        allow, deny = miners(path.info.AllowMiners), miners(path.info.DenyMiners)
-        return (not allow or miner in allow) and miner not in deny
-
-    # -- views ---------------------------------------------------------------------------------------------------
-
-    def listed(self) -> dict[str, list[Decl]]:
-        """`StorageList`: every path with what it holds; one not attached since the miner started is none of Lotus's."""
-        out: dict[str, list[Decl]] = {}
-        for path_id, path in self.paths.items():
-            if not path.attached:
-                continue
-            out[path_id] = [
-                Decl(s.miner, s.number, int(self._files(s, path_id).types))
-                for s in self._on_path.get(path_id, ())
-            ]
-        return out
-
-    def on(self, sector: SectorId) -> tuple[Files, ...]:
-        """What each path holds of a sector."""
-        return self._sectors.get(sector, ())
-
-    def sectors_on(self, path_id: str) -> tuple[SectorId, ...]:
-        return tuple(self._on_path.get(path_id, ()))
-
-    def holders(self, sector: SectorId) -> Mapping[str, Files]:
-        """Path id → files; only paths that are known."""
-        return {f.path_id: f for f in self._sectors.get(sector, ()) if f.path_id in self.paths}
-
-    def lacking(self, sector: SectorId, types: FileType, worker_id: str) -> FileType:
-        """Which of these types lie somewhere, but on no path of this worker."""
-        anywhere = own = FileType.NONE
-        for files in self._sectors.get(sector, ()):
-            good = files.types & ~files.stale
-            anywhere |= good
-            path = self.paths.get(files.path_id)
-            if path is not None and worker_id in path.owners:
-                own |= good
-        return types & anywhere & ~own
 
 
 def _less(of: dict[SectorId, FileType], sector: SectorId, types: FileType) -> None:

@@ -18,9 +18,10 @@ from lotus_sched_cli.lotus.units import go_time
 
 from .context import Miner
 from .kept import Kept, text
+from .known_workers import Worker, limits
 from .records import Phase
 from .store import StoreError
-from .workers import SESSION_TIMEOUT, Registry, Worker
+from .workers import SESSION_TIMEOUT, Registry
 
 log = get("advmgr")
 
@@ -94,12 +95,12 @@ async def caps_reset(miner: Miner, asked: str, which: list[str]) -> WorkerCapRow
 
 async def refresh(miner: Miner, worker: Worker) -> None:
     """A worker says that its caps changed."""
-    before = worker.caps, miner.workers.limits(worker)
+    before = worker.caps, limits(worker)
     try:
         await miner.workers.refresh(worker)
     except RpcConnectError as e:
         raise RpcError(1, f"worker {worker.label} does not answer: {e}") from e
-    if (worker.caps, miner.workers.limits(worker)) != before:
+    if (worker.caps, limits(worker)) != before:
         log.info(f"worker {worker.label} has other caps now: {_main(worker)}")
 
 

@@ -12,14 +12,10 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
-from lotus_sched_cli.core.caps import Caps
-from lotus_sched_cli.core.events import WorkerSpec
 from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.client import Caller
@@ -29,8 +25,9 @@ from lotus_sched_cli.lotus.types import NIL_UUID, WORKER_API_VERSION, StoragePat
 
 from .clock import Clock
 from .kept import Kept, decode
+from .known_workers import Worker
 from .records import WorkerRow
-from .specs import SEAL_PROOFS, Defaults, caps_of, demands_of, limits_of, shared
+from .specs import Defaults, caps_of, shared
 from .store import Store, StoreError
 
 log = get("advmgr")
@@ -46,48 +43,6 @@ TASKS_EVERY: Final = 3
 SEEN_EVERY: Final = 600.0
 
 Dial = Callable[[str], Caller]
-
-
-@dataclass(slots=True)
-class Worker:
-    """A worker as the miner knows it. ``caller`` is None for one that has not registered since the miner started."""
-
-    id: str
-    number: int
-    name: str
-    url: str
-    session: str
-    info: WorkerInfo = field(default_factory=WorkerInfo)
-    tasks: frozenset[TaskType] = frozenset()
-    caps: Caps = field(default_factory=Caps)
-    caps_source: str = ""
-    #: The caps as the worker, its resource table or the configuration state them, before those that the miner keeps.
-    stated: Caps = field(default_factory=Caps)
-    kept: Kept = field(default_factory=Kept)
-    stock: bool = True
-    builtin: bool = False
-    caller: Caller | None = None
-    online: bool = False
-    last_seen: float = 0.0
-    #: `last_seen` as it is stored: what the next run of the miner will tell of a worker that is gone by then.
-    seen_stored: float = 0.0
-    #: Ids of the paths that it says are its own; None until it has told.
-    paths: frozenset[str] | None = None
-    #: Registered since the miner started.
-    registered: bool = False
-    beat: asyncio.Task[None] | None = None
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
-    said: Said = field(default_factory=Said)
-    #: What this process of it has worked on, ``proof:task``: Lotus goes on to count what is down to none.
-    counted: set[str] = field(default_factory=set)
-
-    @property
-    def label(self) -> str:
-        return f"{self.session[:8]}@{self.name}"
-
-    @property
-    def netloc(self) -> str:
-        return urlsplit(self.url).netloc
 
 
 class Fleet(Protocol):
@@ -476,37 +431,6 @@ class Registry:
                 )
         if self._fleet is not None:
             self._fleet.worker_online(worker, online)
-
-    # -- for the scheduler -----------------------------------------------------------------------------------------
-
-    @staticmethod
-    def limits(worker: Worker) -> dict[tuple[TaskType, int], int]:
-        """Its caps of task types without a kind, by seal proof."""
-        limits = limits_of(worker.info)
-        for task, most in worker.caps.task_max:
-            limits.update({(task, proof): most for proof in SEAL_PROOFS})
-        return limits
-
-    def spec(self, worker: Worker) -> WorkerSpec:
-        resources = worker.info.Resources
-        return WorkerSpec(
-            id=worker.id,
-            session=worker.session,
-            name=worker.name,
-            tasks=worker.tasks,
-            caps=worker.caps,
-            cpus=resources.CPUs,
-            gpus=len(resources.GPUs or ()),
-            mem_physical=resources.MemPhysical,
-            mem_swap=resources.MemSwap,
-            mem_used=resources.MemUsed,
-            mem_swap_used=resources.MemSwapUsed,
-            limits=self.limits(worker),
-            demands=demands_of(worker.info),
-            cap_aware=worker.caps_source == "worker",
-            ignore_resources=worker.info.IgnoreResources,
-            builtin=worker.builtin,
-        )
 
 
 _TASK_TEXTS: Final = frozenset(t.value for t in TaskType)

@@ -14,6 +14,7 @@ from lotus_sched_cli.core.events import Event, FilesDeclared, FilesDropped, Path
 from lotus_sched_cli.core.tasks import FileType, SectorId
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import Decl, FsStat, HealthReport, StorageInfo
+from lotus_sched_cli.miner import finding
 from lotus_sched_cli.miner.alerts import Alerts
 from lotus_sched_cli.miner.index import SectorIndex
 from lotus_sched_cli.miner.leftovers import Leftovers, remember
@@ -76,7 +77,7 @@ async def test_attaching_again_merges_urls_and_replaces_the_rest(stage: Stage) -
     assert index.paths[A].stat == ROOM, "the figures of a second attach are not taken"
     stage.now += 11
     with pytest.raises(RpcError, match="no good path found"):
-        index.best_alloc(2, 2048, "sealing", 1000)
+        finding.best_alloc(index, 2, 2048, "sealing", 1000)
 
 
 async def test_unknown_file_types_raise_an_alert(stage: Stage) -> None:
@@ -117,7 +118,7 @@ async def test_detaching_takes_one_url_of_several_then_the_path(stage: Stage) ->
         index.info(A)
     with pytest.raises(RpcError, match=f"storage '{A}' isn't registered"):
         await index.detach(A, "x")
-    assert index.find(SECTOR, 2, 0, False) == []
+    assert finding.find(index, SECTOR, 2, 0, False) == []
     assert not await stage.store.paths() and not await stage.store.declarations()
 
 
@@ -125,10 +126,10 @@ async def test_a_file_becomes_primary_and_never_less(stage: Stage) -> None:
     index = stage.index()
     await index.attach(info(), ROOM)
     await index.declare(A, SECTOR, 6, False)
-    assert index.find(SECTOR, 2, 0, False)[0].Primary is False
+    assert finding.find(index, SECTOR, 2, 0, False)[0].Primary is False
     await index.declare(A, SECTOR, 6, True)
     await index.declare(A, SECTOR, 6, False)
-    found = index.find(SECTOR, 4, 0, False)
+    found = finding.find(index, SECTOR, 4, 0, False)
     assert found[0].Primary and found[0].URLs == [f"http://10.0.0.2:3456/remote/cache/{SECTOR}"]
     rows = await stage.store.declarations()
     assert [(r.type, r.primary) for r in rows] == [(FileType.SEALED, True), (FileType.CACHE, True)]
@@ -147,7 +148,7 @@ async def test_several_types_weigh_more_and_have_no_good_url(stage: Stage) -> No
     index = stage.index()
     await index.attach(info(), ROOM)
     await index.declare(A, SECTOR, 6, False)
-    found = index.find(SECTOR, 6, 0, False)[0]
+    found = finding.find(index, SECTOR, 6, 0, False)[0]
     assert found.Weight == 20
     assert found.URLs == [f"http://10.0.0.2:3456/remote/%3Cunknown%206%20%5Bsealed%20cache%5D%3E/{SECTOR}"]
 
@@ -155,7 +156,7 @@ async def test_several_types_weigh_more_and_have_no_good_url(stage: Stage) -> No
 async def test_files_on_a_path_that_nobody_attached_are_not_found(stage: Stage) -> None:
     index = stage.index()
     await index.declare("zzzz", SECTOR, 2, False)
-    assert index.find(SECTOR, 2, 0, False) == []
+    assert finding.find(index, SECTOR, 2, 0, False) == []
     await index.drop_sector("zzzz", SECTOR, 2)
     await index.drop_sector("never", SECTOR, 2)
 
@@ -167,10 +168,10 @@ async def test_fetching_is_offered_where_there_is_room_and_the_group_fits(stage:
     await index.attach(info("cccc", "10.0.0.4:3456"), ROOM)
     await index.attach(info("dddd", "10.0.0.5:3456", Groups=["fast"], CanSeal=False, CanStore=True), ROOM)
     await index.declare(A, SECTOR, 2, False)
-    offered = index.find(SECTOR, 2, 2048, True)
+    offered = finding.find(index, SECTOR, 2, 2048, True)
     assert [s.ID for s in offered] == [A, B]
     assert offered[1].Weight == 0 and not offered[1].Primary
-    assert [s.ID for s in index.find(SECTOR, 2, 1 << 30, True)] == [A], "no room for so much"
+    assert [s.ID for s in finding.find(index, SECTOR, 2, 1 << 30, True)] == [A], "no room for so much"
 
 
 async def test_best_alloc_puts_room_times_weight_first(stage: Stage) -> None:
@@ -178,13 +179,13 @@ async def test_best_alloc_puts_room_times_weight_first(stage: Stage) -> None:
     await index.attach(info(A, Weight=10), ROOM)
     await index.attach(info(B, "10.0.0.3:3456", Weight=30), ROOM)
     await index.attach(info("cccc", "10.0.0.4:1", DenyMiners=["t01000"]), ROOM)
-    assert [p.ID for p in index.best_alloc(6, 2048, "sealing", 1000)] == [B, A]
+    assert [p.ID for p in finding.best_alloc(index, 6, 2048, "sealing", 1000)] == [B, A]
     index.report(B, HealthReport(ROOM, "disk is dying"))
-    assert [p.ID for p in index.best_alloc(6, 2048, "sealing", 1000)] == [A]
+    assert [p.ID for p in finding.best_alloc(index, 6, 2048, "sealing", 1000)] == [A]
     with pytest.raises(RpcError, match="no good path found"):
-        index.best_alloc(6, 2048, "storage", 1000)
+        finding.best_alloc(index, 6, 2048, "storage", 1000)
     with pytest.raises(ValueError, match="unexpected pathType: foo"):
-        index.best_alloc(6, 2048, "foo", 1000)
+        finding.best_alloc(index, 6, 2048, "foo", 1000)
 
 
 async def test_a_report_for_an_unknown_path_is_refused(stage: Stage) -> None:
@@ -198,7 +199,7 @@ async def test_the_list_names_empty_paths_too(stage: Stage) -> None:
     await index.attach(info(B, "10.0.0.3:3456"), ROOM)
     await index.declare(A, SECTOR, 2, False)
     await index.declare(A, SECTOR, 4, False)
-    assert index.listed() == {A: [Decl(1000, 500, 6)], B: []}
+    assert finding.listed(index) == {A: [Decl(1000, 500, 6)], B: []}
 
 
 async def test_after_a_restart_nothing_is_laid_on_a_path_before_it_attaches_again(stage: Stage) -> None:
@@ -206,12 +207,12 @@ async def test_after_a_restart_nothing_is_laid_on_a_path_before_it_attaches_agai
     again = stage.index()
     await again.restore()
     with pytest.raises(RpcError, match="no good path found"):
-        again.best_alloc(2, 2048, "sealing", 1000)
-    assert again.listed() == {}, "Lotus knows no path that is not attached"
+        finding.best_alloc(again, 2, 2048, "sealing", 1000)
+    assert finding.listed(again) == {}, "Lotus knows no path that is not attached"
     fresh = FsStat(Capacity=1000 << 10, Available=7 << 10, FSAvailable=7 << 10)
     await again.attach(info(), fresh)
     assert again.paths[A].stat == fresh, "after our restart an attach is a first attach"
-    assert again.best_alloc(2, 2048, "sealing", 1000)
+    assert finding.best_alloc(again, 2, 2048, "sealing", 1000)
 
 
 async def test_what_a_worker_does_not_declare_again_is_dropped_when_it_registers(stage: Stage) -> None:
@@ -221,13 +222,13 @@ async def test_what_a_worker_does_not_declare_again_is_dropped_when_it_registers
     stage.owned.by_netloc["10.0.0.2:3456"] = "worker-1"
     again = stage.index()
     await again.restore()
-    assert again.find(SECTOR, 4, 0, False), "known from the store, for those who look"
+    assert finding.find(again, SECTOR, 4, 0, False), "known from the store, for those who look"
     await again.attach(info(), ROOM)
     await again.declare(A, SECTOR, 2, False)
     stage.events.clear()
     assert await again.drop_unconfirmed("worker-1") == 1
     assert stage.events == [FilesDropped(A, SECTOR, FileType.CACHE)]
-    assert again.find(SECTOR, 2, 0, False) and not again.find(SECTOR, 4, 0, False)
+    assert finding.find(again, SECTOR, 2, 0, False) and not finding.find(again, SECTOR, 4, 0, False)
     assert await again.drop_unconfirmed("worker-1") == 0
 
 
@@ -341,8 +342,8 @@ async def test_half_made_files_that_come_to_light_later_are_kept_out_of_the_way(
     stage.events.clear()
     await index.declare(B, SECTOR, 6, False)
     assert stage.events == [], "the scheduler does not hear of them"
-    assert [s.ID for s in index.find(SECTOR, 2, 2048, False)] == [A]
-    assert [s.ID for s in sorted(index.find(SECTOR, 2, 0, False), key=lambda s: s.Weight)] == [A, B]
+    assert [s.ID for s in finding.find(index, SECTOR, 2, 2048, False)] == [A]
+    assert [s.ID for s in sorted(finding.find(index, SECTOR, 2, 0, False), key=lambda s: s.Weight)] == [A, B]
     await leftovers.joined("broken")
     await two.done()
     assert two.removed == [(500, FileType.SEALED, (A,)), (500, FileType.CACHE, (A,))]
@@ -393,7 +394,7 @@ async def test_a_result_that_comes_before_its_worker_has_registered_again_spares
     await index.declare(A, SECTOR, 6, False)
     await leftovers.joined("good")
     await two.done()
-    assert [s.ID for s in index.find(SECTOR, 6, 2048, False)] == [A]
+    assert [s.ID for s in finding.find(index, SECTOR, 6, 2048, False)] == [A]
 
 
 async def test_a_good_copy_is_never_a_leftover(stage: Stage, two: Cleaned) -> None:
@@ -401,9 +402,9 @@ async def test_a_good_copy_is_never_a_leftover(stage: Stage, two: Cleaned) -> No
     await finished_on(stage, index, two, "good")
     await index.drop_sector(A, SECTOR, 6)
     await index.declare(B, SECTOR, 6, False)
-    assert index.find(SECTOR, 2, 2048, False), "it is the only copy"
+    assert finding.find(index, SECTOR, 2, 2048, False), "it is the only copy"
     await index.declare(A, SECTOR, 6, False)
-    assert len(index.find(SECTOR, 2, 2048, False)) == 2, "the maker's own copy, declared late"
+    assert len(finding.find(index, SECTOR, 2, 2048, False)) == 2, "the maker's own copy, declared late"
     other = SectorId(1000, 501)
     await index.declare(A, other, 6, False)
     two.busy = {"broken"}
@@ -421,4 +422,4 @@ async def test_a_new_attempt_on_the_same_worker_makes_its_files_good_again(
     await index.declare(B, SECTOR, 6, False)
     two.busy = {"broken"}
     await index.declare(B, SECTOR, 6, False)
-    assert len(index.find(SECTOR, 2, 2048, False)) == 2
+    assert len(finding.find(index, SECTOR, 2, 2048, False)) == 2

@@ -15,6 +15,7 @@ from lotus_sched_cli.core.events import Event, FilesDeclared, FilesDropped
 from lotus_sched_cli.core.pipeline.states import State
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.types import FsStat, StorageInfo
+from lotus_sched_cli.miner import finding
 from lotus_sched_cli.miner.index import SectorIndex
 from lotus_sched_cli.miner.leftovers import Leftovers
 from lotus_sched_cli.miner.records import TaskRow
@@ -125,7 +126,9 @@ class Farm:
 
     def counts(self, types: FileType) -> list[str]:
         """Paths where a task would find these files."""
-        return sorted({e.ID for one in types.each() for e in self.index.find(SECTOR, int(one), 2048, False)})
+        return sorted(
+            {e.ID for one in types.each() for e in finding.find(self.index, SECTOR, int(one), 2048, False)}
+        )
 
 
 def row(kind: TaskType, files: FileType = FileType.NONE) -> TaskRow:
@@ -182,7 +185,7 @@ async def test_a_copy_that_the_move_could_not_delete_goes_when_its_worker_is_bac
     farm.present.discard("sealer")
     await farm.ends(TaskType.FETCH, REPLICA)
     assert farm.counts(REPLICA) == [STORAGE]
-    found = farm.index.find(SECTOR, int(SEALED), 0, False)
+    found = finding.find(farm.index, SECTOR, int(SEALED), 0, False)
     assert {e.ID: e.Weight for e in found} == {STORAGE: 10, SEALING: 10}, "it looks as it lies there"
     await farm.joins(SEALING, REPLICA)
     assert farm.deleted == [(SEALED, [STORAGE], [SEALING]), (CACHE, [STORAGE], [SEALING])]

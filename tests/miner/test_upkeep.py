@@ -14,6 +14,7 @@ from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus.extras import WorkerCapRows
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.miner import forget, upkeep
+from lotus_sched_cli.miner.known_workers import limits
 from lotus_sched_cli.miner.records import TaskRow
 
 P1, P2 = TaskType.PRECOMMIT1, TaskType.PRECOMMIT2
@@ -55,7 +56,7 @@ async def test_a_stock_worker_s_caps_are_kept_here_and_outlive_restarts_of_the_m
         }
         await again.connect(fake)
         worker = again.registry.live()[0]
-        assert worker.caps.precommit1_max == 2 and again.registry.limits(worker)[AP, 8] == 1
+        assert worker.caps.precommit1_max == 2 and limits(worker)[AP, 8] == 1
         table = await upkeep.caps_reset(miner(again), "stock", [])
         assert value(table, "precommit1max") == ("7", "config")
     finally:

@@ -18,6 +18,7 @@ from lotus_sched_cli.lotus.types import (
 from lotus_sched_cli.lotus.types import (
     StorageInfo as PathInfo,
 )
+from lotus_sched_cli.miner import finding
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.remote import remote_stat
 from lotus_sched_cli.storage import meta
@@ -54,13 +55,13 @@ class StorageAPI:
     async def StorageFindSector(
         self, sector: SectorID, types: int, size: int, allow_fetch: bool
     ) -> list[SectorStorageInfo]:
-        return self._miner.index.find(sector.id, types, size, allow_fetch)
+        return finding.find(self._miner.index, sector.id, types, size, allow_fetch)
 
     async def StorageBestAlloc(self, types: int, size: int, path_type: str, miner: int) -> list[PathInfo]:
-        return self._miner.index.best_alloc(types, size, path_type, miner)
+        return finding.best_alloc(self._miner.index, types, size, path_type, miner)
 
     async def StorageList(self) -> dict[str, list[Decl]]:
-        return self._miner.index.listed()
+        return finding.listed(self._miner.index)
 
     # -- locks ---------------------------------------------------------------------------------------------------
 

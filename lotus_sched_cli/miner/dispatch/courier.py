@@ -21,8 +21,8 @@ from lotus_sched_cli.lotus.methods import RETURN_OF
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.streams import NullReader
 from lotus_sched_cli.lotus.types import CallError, CallID, SectorID, SectorRef
+from lotus_sched_cli.miner.known_workers import Worker
 from lotus_sched_cli.miner.records import Phase
-from lotus_sched_cli.miner.workers import Worker
 
 from .ahead import Aheads
 from .desk import Desk, Part

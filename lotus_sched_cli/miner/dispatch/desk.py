@@ -16,12 +16,13 @@ from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.lotus.types import CallError
 from lotus_sched_cli.miner.clock import Clock
+from lotus_sched_cli.miner.known_workers import Worker
 from lotus_sched_cli.miner.leftovers import remember
 from lotus_sched_cli.miner.locks import SectorLockTable
 from lotus_sched_cli.miner.measured import Measured
 from lotus_sched_cli.miner.records import UNBOUND, Phase, TaskRow
 from lotus_sched_cli.miner.store import Store, Writes
-from lotus_sched_cli.miner.workers import Registry, Worker
+from lotus_sched_cli.miner.workers import Registry
 
 from .flight import Flight, Pipeline
 from .wire import ABORTED, REMOVED, outcome_of

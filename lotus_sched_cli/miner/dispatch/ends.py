@@ -11,8 +11,8 @@ from lotus_sched_cli.core.events import Outcome, TaskEnded, TaskQueued, TaskRemo
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import CallError, CallID, SectorID
+from lotus_sched_cli.miner.known_workers import Worker
 from lotus_sched_cli.miner.records import Phase
-from lotus_sched_cli.miner.workers import Worker
 
 from .ahead import Aheads
 from .desk import Desk

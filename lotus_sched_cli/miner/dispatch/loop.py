@@ -43,10 +43,11 @@ from lotus_sched_cli.lotus.methods import RETURN_OF
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import CallError, CallID
 from lotus_sched_cli.miner.clock import Clock
+from lotus_sched_cli.miner.known_workers import Worker, limits, spec
 from lotus_sched_cli.miner.locks import SectorLockTable
 from lotus_sched_cli.miner.records import UNBOUND, Phase, TaskRow
 from lotus_sched_cli.miner.store import Store
-from lotus_sched_cli.miner.workers import Registry, Worker
+from lotus_sched_cli.miner.workers import Registry
 
 from . import lines
 from .courier import Couriers
@@ -342,7 +343,7 @@ class Dispatch:
     async def worker_joined(self, worker: Worker, *, new_session: bool) -> None:
         if self._confirm is not None:
             await self._confirm(worker.id)
-        self.post(WorkerJoined(self._workers.spec(worker)), self._drain(worker))
+        self.post(WorkerJoined(spec(worker)), self._drain(worker))
         self.desk.wake(worker.id)
         self._aheads.joined(worker.id)
         for flight in list(self.desk.by_worker.get(worker.id, ())):
@@ -363,7 +364,7 @@ class Dispatch:
         self.post(WorkerTasks(worker.id, worker.tasks))
 
     def worker_caps(self, worker: Worker) -> None:
-        self.post(WorkerCaps(worker.id, worker.caps, self._workers.limits(worker)), self._drain(worker))
+        self.post(WorkerCaps(worker.id, worker.caps, limits(worker)), self._drain(worker))
 
     @staticmethod
     def _drain(worker: Worker) -> WorkerDrain:

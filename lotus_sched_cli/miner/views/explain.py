@@ -18,7 +18,7 @@ from lotus_sched_cli.lotus.explained import (
 from lotus_sched_cli.lotus.rpc.errors import RpcError
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.known_paths import Files, Path
-from lotus_sched_cli.miner.workers import Worker
+from lotus_sched_cli.miner.known_workers import Worker
 
 
 def explain(miner: Miner, what: str) -> list[ExplainedTask]:

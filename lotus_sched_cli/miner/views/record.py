@@ -7,9 +7,9 @@ from statistics import median
 from lotus_sched_cli.lotus.cap_extras import extras_of
 from lotus_sched_cli.lotus.farm_record import FarmRecord, RecordedTask, RecordedWorker
 from lotus_sched_cli.miner.context import Miner
+from lotus_sched_cli.miner.known_workers import Worker
 from lotus_sched_cli.miner.measured import Kind
 from lotus_sched_cli.miner.specs import limits_of
-from lotus_sched_cli.miner.workers import Worker
 
 
 def farm_record(miner: Miner) -> FarmRecord:

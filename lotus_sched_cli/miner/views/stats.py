@@ -13,8 +13,8 @@ from lotus_sched_cli.lotus.extras import Rest, WireCaps, WorkerSched
 from lotus_sched_cli.lotus.types import Resources, WorkerInfo, WorkerStats
 from lotus_sched_cli.miner.context import Miner
 from lotus_sched_cli.miner.dispatch import Flight
+from lotus_sched_cli.miner.known_workers import Worker
 from lotus_sched_cli.miner.records import Phase
-from lotus_sched_cli.miner.workers import Worker
 from lotus_sched_cli.worker import resources
 
 
