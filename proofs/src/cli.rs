@@ -1,5 +1,7 @@
 //! The command line: one command, a few flags, nothing else.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 pub const COMMANDS: [(&str, &str); 12] = [
@@ -44,7 +46,7 @@ pub struct Options {
 }
 
 /// Reads the arguments after the program's name. `Ok(None)` asks for the help text; `Err` is one line.
-pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, String> {
     let mut options = Options {
         command: String::new(),
         request: None,
@@ -56,10 +58,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
     };
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
-        let (name, mut inline) = match argument.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => (name.to_string(), Some(value.to_string())),
-            _ => (argument.clone(), None),
-        };
+        let (name, mut inline) = split(&argument);
         let mut value = |what: &str| {
             inline.take().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs {what} after it"))
         };
@@ -69,14 +68,14 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
             "--result" => options.result = Some(value("a file")?.into()),
             "--output" => options.output = Some(value("a file")?.into()),
             "--log" => {
-                options.log = match value("text or json")?.as_str() {
+                options.log = match text(value("text or json")?).as_str() {
                     "text" => LogStyle::Text,
                     "json" => LogStyle::Json,
                     other => return Err(format!("--log {other}: text or json")),
                 }
             }
             "--parent" => {
-                let text = value("a process id")?;
+                let text = text(value("a process id")?);
                 let pid = text.parse().map_err(|_| format!("--parent {text}: not a process id"))?;
                 options.parent = Some(pid);
             }
@@ -96,6 +95,19 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
         return Err(format!("--output: {} has no such output; --result is for its result", options.command));
     }
     Ok(Some(options))
+}
+
+/// A flag's name, and the value behind its `=`. A path is any bytes, a name is not.
+fn split(argument: &OsStr) -> (String, Option<OsString>) {
+    let bytes = argument.as_bytes();
+    match bytes.iter().position(|byte| *byte == b'=').filter(|_| bytes.starts_with(b"--")) {
+        Some(at) => (text(OsStr::from_bytes(&bytes[..at])), Some(OsStr::from_bytes(&bytes[at + 1..]).into())),
+        None => (text(argument), None),
+    }
+}
+
+fn text(argument: impl AsRef<OsStr>) -> String {
+    argument.as_ref().to_string_lossy().into_owned()
 }
 
 pub fn help() -> String {

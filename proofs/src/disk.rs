@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File, FileType, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::failure::{bad_input, Code, Failure, Outcome};
 use crate::logging;
+use crate::process::shown;
 
 /// A lock that the kernel drops with the process. The file stays: removing it would let two hold it.
 pub struct Lock(#[allow(dead_code, reason = "held open for the lock on it")] File);
@@ -21,11 +22,10 @@ impl Lock {
     /// Waits for the lock, and says so when it has to.
     pub fn wait(path: &Path, what: &str) -> Outcome<Lock> {
         let file = open_lock(path)?;
-        if !flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
-            logging::info(&format!("another process is at {what}; waiting"), json!({"lock": path}));
-            while !flock(&file, libc::LOCK_EX) {
-                // Only an interrupted call comes back without the lock.
-            }
+        let failed = |why: io::Error| Failure::of_io(path.display(), &why);
+        if !lock_now(&file, libc::LOCK_EX).map_err(failed)? {
+            logging::info(&format!("another process is at {what}; waiting"), json!({"lock": shown(path)}));
+            lock(&file, libc::LOCK_EX).map_err(failed)?;
         }
         Ok(Lock(file))
     }
@@ -33,7 +33,8 @@ impl Lock {
     /// The lock if it is free.
     pub fn try_now(path: &Path) -> Outcome<Option<Lock>> {
         let file = open_lock(path)?;
-        Ok(flock(&file, libc::LOCK_EX | libc::LOCK_NB).then_some(Lock(file)))
+        let free = lock_now(&file, libc::LOCK_EX).map_err(|why| Failure::of_io(path.display(), &why))?;
+        Ok(free.then_some(Lock(file)))
     }
 }
 
@@ -42,9 +43,56 @@ fn open_lock(path: &Path) -> Outcome<File> {
     open.map_err(|why| Failure::of_io(path.display(), &why))
 }
 
-fn flock(file: &File, operation: i32) -> bool {
-    // SAFETY: the descriptor is open as long as `file` is.
-    unsafe { libc::flock(file.as_raw_fd(), operation) == 0 }
+/// Waits for a lock (`LOCK_EX`, `LOCK_SH`). An error is no interrupted call: a file system may have no locks at all.
+pub fn lock(file: &File, operation: i32) -> io::Result<()> {
+    loop {
+        // SAFETY: the descriptor is open as long as `file` is.
+        if unsafe { libc::flock(file.as_raw_fd(), operation) } == 0 {
+            return Ok(());
+        }
+        let why = io::Error::last_os_error();
+        if why.kind() != ErrorKind::Interrupted {
+            return Err(why);
+        }
+    }
+}
+
+/// Whether the lock was free; then it is had.
+fn lock_now(file: &File, operation: i32) -> io::Result<bool> {
+    match lock(file, operation | libc::LOCK_NB) {
+        Err(why) if why.kind() == ErrorKind::WouldBlock => Ok(false),
+        done => done.map(|()| true),
+    }
+}
+
+/// Keeps other tasks' processes off a sector's cache folder or unsealed file until this one ends: whoever changes it alone
+/// (`LOCK_EX`), whoever reads it together (`LOCK_SH`). A cancelled task's process may live longer than its caller thinks.
+///
+/// Where the file system has no locks the work goes on without.
+pub fn claim(file: &File, path: &Path, operation: i32) {
+    if matches!(lock_now(file, operation), Ok(false)) {
+        let message = format!("{}: another task is at work on it; waiting for its end", path.display());
+        logging::warn(&message, json!({}));
+        let _ = lock(file, operation);
+    }
+}
+
+/// `claim` of a folder.
+pub fn claim_folder(path: &Path, operation: i32) -> Outcome<()> {
+    let folder = File::open(path).map_err(|why| Failure::of_io(path.display(), &why))?;
+    claim(&folder, path, operation);
+    std::mem::forget(folder);
+    Ok(())
+}
+
+/// Bad input where a sector's file is there and neither a file nor a link to one.
+pub fn check_sector_file(what: &str, path: &Path) -> Outcome<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            bad_input(format!("{what} {}: is {}, not a sector's file", path.display(), kind_of(found.file_type())))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub fn make_folder(path: &Path) -> Outcome<()> {
@@ -91,7 +139,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Outcome<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.new", std::process::id()));
     let temporary = path.with_file_name(name);
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         // A killed process that had this number may have left one.
         let _ = fs::remove_file(&temporary);
         let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
@@ -114,13 +162,13 @@ pub fn part_of(path: &Path) -> Outcome<(PathBuf, File)> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".part");
     let part = path.with_file_name(name);
-    let failed = |why: std::io::Error| Failure::of_io(part.display(), &why);
+    let failed = |why: io::Error| Failure::of_io(part.display(), &why);
     loop {
         check_output("the file", &part)?;
         let mut open = OpenOptions::new();
         open.write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let file = open.open(&part).map_err(failed)?;
-        if !flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
+        if !lock_now(&file, libc::LOCK_EX).map_err(failed)? {
             return Err(Failure::new(Code::Failed, format!("{}: another process is writing it", part.display())));
         }
         // Whoever held the lock may have renamed the file meanwhile.
@@ -168,7 +216,7 @@ fn free(path: &Path) -> Outcome<u64> {
         (libc::statvfs(name.as_ptr(), &mut stat), stat)
     };
     if done != 0 {
-        return Err(Failure::of_io(path.display(), &std::io::Error::last_os_error()));
+        return Err(Failure::of_io(path.display(), &io::Error::last_os_error()));
     }
     Ok(stat.f_bavail * stat.f_frsize)
 }
@@ -212,7 +260,7 @@ fn sweep(parent: &Path) {
         let name = entry.file_name();
         let ours = name.to_str().is_some_and(|name| name.starts_with(SCRATCH_PREFIX) && !name.ends_with(".lock"));
         if ours && matches!(Lock::try_now(&entry.path().with_extension("lock")), Ok(Some(_))) {
-            logging::info("removing what a killed process left", json!({"folder": entry.path()}));
+            logging::info("removing what a killed process left", json!({"folder": shown(&entry.path())}));
             remove_scratch(&entry.path());
         }
     }
@@ -223,5 +271,18 @@ pub fn remove_if_there(path: &Path) -> Outcome<()> {
     match fs::remove_file(path) {
         Err(why) if why.kind() != ErrorKind::NotFound => Err(Failure::of_io(path.display(), &why)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_cannot_be_had_is_an_error_and_no_endless_wait() {
+        let place = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/").unwrap();
+        assert_eq!(lock(&place, libc::LOCK_EX).unwrap_err().raw_os_error(), Some(libc::EBADF));
+        // And no reason not to work: a sector's files may lie where there are no locks.
+        claim(&place, Path::new("/"), libc::LOCK_EX);
     }
 }

@@ -73,11 +73,20 @@ fn line(level: Level, logger: &str, message: &str, members: Map<String, Value>) 
         }
         _ => {
             let members: String = members.iter().map(|(name, value)| format!("\t{name}={value}")).collect();
-            format!("{}\t{}\t{logger}\t{message}{members}", now(), level.as_str())
+            format!("{}\t{}\t{logger}\t{}{members}", now(), level.as_str(), printable(&message))
         }
     };
     // Whoever read standard error may be gone; that is no reason to end the work.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Control characters written out: a path may hold what moves a terminal's cursor.
+pub fn printable(text: &str) -> String {
+    let written = |letter: char| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(written).collect()
 }
 
 /// The time in UTC with milliseconds.

@@ -14,14 +14,14 @@ mod tasks;
 mod wire;
 
 fn main() {
-    let options = match cli::parse(std::env::args().skip(1)) {
+    let options = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
             print!("{}", cli::help());
             return;
         }
         Err(why) => {
-            eprintln!("ERROR: {why}");
+            eprintln!("ERROR: {}", logging::printable(&why));
             std::process::exit(failure::Code::BadInput as i32);
         }
     };

@@ -46,8 +46,8 @@ struct Request {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Report {
-    parameters: PathBuf,
-    verifying_key: PathBuf,
+    parameters: String,
+    verifying_key: String,
     made: bool,
 }
 
@@ -67,7 +67,8 @@ pub fn run(request: Value) -> Outcome<Value> {
         Err(why) if !request.make => return Err(why),
         Err(why) => make(proof, &files, &why)?,
     };
-    let report = Report { parameters: files.parameters, verifying_key: files.key, made };
+    let (parameters, verifying_key) = (process::shown(&files.parameters), process::shown(&files.key));
+    let report = Report { parameters, verifying_key, made };
     Ok(serde_json::to_value(report).expect("plain data"))
 }
 
@@ -123,7 +124,7 @@ impl Files {
 
     fn key_from_parameters(&self) -> Outcome<()> {
         let key = self.key_in_parameters().ok_or_else(|| missing(&self.parameters, "cannot be read"))?;
-        logging::info("taking the verifying key from the parameters", json!({"file": self.key}));
+        logging::info("taking the verifying key from the parameters", json!({"file": process::shown(&self.key)}));
         disk::write_whole(&self.key, &key)
     }
 }
@@ -191,7 +192,7 @@ fn make(proof: RegisteredSealProof, files: &Files, why: &Failure) -> Outcome<boo
     disk::need(&[(&folder, NEEDED)])?;
     logging::warn(
         "making Groth parameters: FOR TEST NETWORKS ONLY, whoever makes them can forge proofs",
-        json!({"file": files.parameters, "why": why.message}),
+        json!({"file": process::shown(&files.parameters), "why": why.message}),
     );
     let scratch = disk::scratch(&folder)?;
     let new = with_shape!(sector_size(proof), write_new, proof, &scratch)?;

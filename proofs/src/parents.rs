@@ -6,7 +6,6 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +22,7 @@ use storage_proofs_core::settings::SETTINGS;
 use crate::disk::{self, Lock};
 use crate::failure::{Code, Failure, Outcome};
 use crate::logging;
+use crate::process::shown;
 use crate::wire::sector_size;
 
 /// Bytes of parents for each node of 32 bytes: six and eight of four bytes.
@@ -54,7 +54,10 @@ fn ensure_shape<Tree: 'static + MerkleTreeTrait>(proof: RegisteredSealProof) -> 
     let was_there = path.exists();
     if !was_there {
         disk::need(&[(&folder, length)])?;
-        logging::info("making the parent cache; once for each proof type", json!({"file": path, "bytes": length}));
+        logging::info(
+            "making the parent cache; once for each proof type",
+            json!({"file": shown(&path), "bytes": length}),
+        );
     }
     let open = || params.graph.parent_cache().map_err(|why| Failure::of_library("parent cache", &why));
     let cache = open()?;
@@ -65,7 +68,7 @@ fn ensure_shape<Tree: 'static + MerkleTreeTrait>(proof: RegisteredSealProof) -> 
     // A file just made was hashed by the library; the digest of an old one is what the field published, or "".
     if was_there && digest(&path)? != cache.digest {
         drop(cache);
-        logging::warn("the parent cache is not what it must be; making it again", json!({"file": path}));
+        logging::warn("the parent cache is not what it must be; making it again", json!({"file": shown(&path)}));
         disk::remove_if_there(&path)?;
         open()?;
     }
@@ -87,11 +90,10 @@ fn path_of<H: Hasher>(config: &PoRepConfig, graph: &str, entries: u32) -> PathBu
 fn remove_if_cut(path: &Path, length: u64) -> Outcome<()> {
     let Ok(file) = File::open(path) else { return Ok(()) };
     // A stock worker may be making it this moment: it holds this lock, and sets the length under it.
-    // SAFETY: the descriptor is open as long as `file` is.
-    while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH) } != 0 {}
+    disk::lock(&file, libc::LOCK_SH).map_err(|why| Failure::of_io(path.display(), &why))?;
     let found = file.metadata().map_err(|why| Failure::of_io(path.display(), &why))?.len();
     if found != length {
-        let members = json!({"file": path, "bytes": found, "expected": length});
+        let members = json!({"file": shown(path), "bytes": found, "expected": length});
         logging::warn("the parent cache is cut; making it again", members);
         disk::remove_if_there(path)?;
     }
@@ -99,7 +101,7 @@ fn remove_if_cut(path: &Path, length: u64) -> Outcome<()> {
 }
 
 fn digest(path: &Path) -> Outcome<String> {
-    logging::info("checking the parent cache; once for each file", json!({"file": path}));
+    logging::info("checking the parent cache; once for each file", json!({"file": shown(path)}));
     let read = || -> std::io::Result<String> {
         let mut file = File::open(path)?;
         let mut hasher = Sha256::new();

@@ -8,6 +8,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::disk;
 use crate::failure::{bad_input, Failure, Outcome};
 use crate::rle::{self, Ranges};
 
@@ -24,17 +25,32 @@ pub struct PartialFile {
 impl PartialFile {
     /// A new file in which nothing is written; replaces what stood there.
     pub fn create(path: &Path, size: u64) -> Outcome<Self> {
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
-        let file = open.map_err(|why| Failure::of_io(path.display(), &why))?;
+        let file = claimed(path, true)?;
+        file.set_len(0).map_err(|why| Failure::of_io(path.display(), &why))?;
+        Self::begin(file, path, size)
+    }
+
+    /// The file that is there, or a new one. Of two processes that come here at once, the second goes on with the first's.
+    pub fn open_or_create(path: &Path, size: u64) -> Outcome<Self> {
+        let file = claimed(path, true)?;
+        match file.metadata().map_err(|why| Failure::of_io(path.display(), &why))?.len() {
+            0 => Self::begin(file, path, size),
+            _ => Self::read(file, path, size),
+        }
+    }
+
+    /// Opens a file of a sector of `size` bytes; bad input when it is none.
+    pub fn open(path: &Path, size: u64) -> Outcome<Self> {
+        Self::read(claimed(path, false)?, path, size)
+    }
+
+    fn begin(file: File, path: &Path, size: u64) -> Outcome<Self> {
         let mut partial = PartialFile { path: path.to_path_buf(), file, size, written: Ranges::new() };
         partial.save()?;
         Ok(partial)
     }
 
-    /// Opens a file of a sector of `size` bytes; bad input when it is none.
-    pub fn open(path: &Path, size: u64) -> Outcome<Self> {
-        let open = OpenOptions::new().read(true).write(true).open(path);
-        let mut file = open.or_else(|why| bad_input(format!("Unsealed {}: {why}", path.display())))?;
+    fn read(mut file: File, path: &Path, size: u64) -> Outcome<Self> {
         let written = read_field(path, &mut file, size)?;
         Ok(PartialFile { path: path.to_path_buf(), file, size, written })
     }
@@ -72,11 +88,26 @@ impl PartialFile {
     }
 }
 
-/// Checks that a file is a whole unsealed sector, without asking for the right to write.
+/// The file to read and write, as this task's alone; where it is not there, a new one or bad input.
+fn claimed(path: &Path, create: bool) -> Outcome<File> {
+    disk::check_sector_file("Unsealed", path)?;
+    let open = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path);
+    let file = match open {
+        Err(why) if create => return Err(Failure::of_io(path.display(), &why)),
+        open => open.or_else(|why| bad_input(format!("Unsealed {}: {why}", path.display())))?,
+    };
+    disk::claim(&file, path, libc::LOCK_EX);
+    Ok(file)
+}
+
+/// Checks that a file is a whole unsealed sector, without asking for the right to write, and claims it for reading.
 pub fn check_whole(path: &Path, size: u64) -> Outcome<()> {
+    disk::check_sector_file("Unsealed", path)?;
     let open = File::open(path);
     let mut file = open.or_else(|why| bad_input(format!("Unsealed {}: {why}", path.display())))?;
+    disk::claim(&file, path, libc::LOCK_SH);
     let written = read_field(path, &mut file, size)?;
+    std::mem::forget(file);
     if rle::covers(&written, 0, size) {
         return Ok(());
     }

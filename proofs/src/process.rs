@@ -37,6 +37,7 @@ pub fn prepare(options: &Options) {
             std::env::set_var(name, absolute(Path::new(&value)));
         }
     }
+    let unreadable = drop_unreadable_variables();
     let result = options.result.as_deref().map(absolute);
     let refused = result.as_ref().and_then(|path| disk::check_output("--result", path).err());
     let destination = match result.filter(|_| refused.is_none()) {
@@ -56,9 +57,25 @@ pub fn prepare(options: &Options) {
         finish(Err(Failure::of_panic(&format!("{text}{}", place.unwrap_or_default()))))
     }));
     follow_parent(options);
-    if let Some(failure) = refused {
+    if let Some(failure) = refused.or(unreadable) {
         finish(Err(failure));
     }
+}
+
+/// The library gives up where any variable is no UTF-8, `PWD` of a folder with an old name included. Those that neither it
+/// nor this program reads go; the others are bad input.
+fn drop_unreadable_variables() -> Option<Failure> {
+    let mut refused = None;
+    for (name, value) in std::env::vars_os().filter(|(name, value)| name.to_str().is_none() || value.to_str().is_none())
+    {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("FIL_PROOFS_") || shown == "TMPDIR" {
+            let message = format!("{shown}={}: is no UTF-8 text; name another folder", value.to_string_lossy());
+            refused = Some(Failure::new(Code::BadInput, message));
+        }
+        std::env::remove_var(&name);
+    }
+    refused
 }
 
 /// Ends with the parent: by the kernel from now on, and at once if it is gone already.
@@ -91,6 +108,11 @@ fn take_standard_output() -> File {
 /// A path as the caller meant it, from the folder in which this was started.
 pub fn absolute(path: &Path) -> PathBuf {
     CALLED_IN.get().map_or_else(|| path.to_path_buf(), |folder| folder.join(path))
+}
+
+/// A path in JSON, which has no place for bytes that are no UTF-8.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Writes the result, the last log line, and ends the process.

@@ -162,7 +162,7 @@ pub fn padded(unpadded: u64) -> u64 {
 
 /// The pieces as the library wants them, which must fill the sector.
 pub fn raw_pieces(pieces: &[PieceInfo], proof: RegisteredSealProof) -> Outcome<Vec<RawPiece>> {
-    let total: u64 = pieces.iter().map(|piece| piece.size).sum();
+    let total = pieces.iter().fold(0u64, |sum, piece| sum.saturating_add(piece.size));
     if total != sector_size(proof) {
         return bad_input(format!("Pieces: {total} padded bytes, the sector has {}", sector_size(proof)));
     }

@@ -321,3 +321,172 @@ def test_datacid_is_addpiece_s_cid(sealed: Sector) -> None:
     piece = str(sealed.folder / "piece")
     answer = sealed.program.run("datacid", {"PieceSize": 2032, "PieceData": piece})
     assert (answer.code, answer.result) == (OK, sealed.pieces[0])
+
+
+# What hostile or unlucky input does.
+
+
+@pytest.mark.parametrize("flag", ["--request", "--result=", "--output"])
+def test_a_path_that_is_no_utf_8_is_a_path_like_others(sector: Sector, flag: str) -> None:
+    sector.fill()
+    odd = sector.folder / os.fsdecode(b"not \xff utf-8")
+    request = json.dumps(sector.precommit1_request())
+    odd.write_text(request)
+    arguments = [f"{flag}{odd}"] if flag.endswith("=") else [flag, str(odd)]
+    answer = sector.program.run("precommit1", "" if flag == "--request" else request, *arguments)
+    assert answer.code == OK, answer.error
+    assert (odd.read_text() == request) == (flag == "--request")
+
+
+def test_nor_does_the_folder_of_the_caller_or_a_strange_variable_end_a_task(sector: Sector) -> None:
+    sector.fill()
+    here = sector.folder / os.fsdecode(b"\xe9t\xe9")
+    here.mkdir()
+    strange = {"PWD": str(here), os.fsdecode(b"N\xff"): "x"}
+    request = sector.precommit1_request()
+    answer = sector.program.run("precommit1", request, "--output", "out", cwd=here, **strange)
+    assert answer.code == OK, answer.error
+    assert (here / "out").exists() and answer.result["PreCommit1OutFile"].endswith("/out")
+    relative = {name: f"../{Path(path).name}" for name, path in request["Paths"].items()}
+    refused = sector.program.run("precommit1", request | {"Paths": relative}, cwd=here)
+    assert refused.code == BAD_INPUT and "Paths.Unsealed" in refused.error and "UTF-8" in refused.error
+    refused = sector.program.run("precommit1", request, FIL_PROOFS_PARENT_CACHE=str(here))
+    assert refused.code == BAD_INPUT and "FIL_PROOFS_PARENT_CACHE" in refused.error
+
+
+def test_control_characters_of_a_path_do_not_reach_a_terminal(program: Program, tmp_path: Path) -> None:
+    request = json.dumps({"PieceSize": 127, "PieceData": "\x1b[2J\r\n\x07"})
+    run = [program.path, "datacid"]
+    done = subprocess.run(run, input=request.encode(), capture_output=True, check=False)
+    assert done.returncode == BAD_INPUT
+    assert not set(done.stderr) & {0x1B, 0x07, 0x0D} and b"\\u{1b}[2J" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "words"),
+    [
+        ("addpiece", {"NewPieceSize": 127 << 57}, "NewPieceSize"),
+        ("addpiece", {"NewPieceSize": 127 << 30}, "more than the largest sector"),
+        ("addpiece", {"PieceSizes": [127 << 56, 127 << 56]}, "PieceSizes"),
+        ("addpiece", {"NewPieceSize": -1}, "-1"),
+        ("addpiece", {"NewPieceSize": 1e300}, "1e+300"),
+        ("addpiece", {"Paths": []}, "Paths"),
+        ("precommit1", {"Pieces": "2048, twice 2^63"}, "padded bytes"),
+        ("precommit1", {"Sector": {"ID": {"Miner": 2**64, "Number": 1}, "ProofType": 5}}, "e+19"),
+        ("precommit1", {"Sector": None}, "null"),
+        ("vanilla", {"Challenge": {}}, "map"),
+    ],
+)
+def test_numbers_and_types_that_cannot_be_are_bad_input(
+    sector: Sector, task: str, change: dict[str, object], words: str
+) -> None:
+    sector.seal()
+    zeros = {"Type": "null"}
+    piece = sector.pieces[0]
+    requests = {
+        "addpiece": sector.request(PieceSizes=[], NewPieceSize=2032, PieceData=zeros),
+        "precommit1": sector.precommit1_request(),
+        "vanilla": sector.request(ProofType=10, SealedCID=sector.cids["Sealed"], Challenge=[1]),
+    }
+    if change.get("Pieces"):
+        change = {"Pieces": [piece, {**piece, "Size": 2**63}, {**piece, "Size": 2**63}]}
+    before = {path: path.read_bytes() for path in sector.folder.rglob("*") if path.is_file()}
+    answer = sector.program.run(task, requests[task] | change)
+    assert answer.code == BAD_INPUT and words in answer.error and "gave up" not in answer.error
+    assert {path: path.read_bytes() for path in sector.folder.rglob("*") if path.is_file()} == before
+
+
+def test_nested_requests_and_numbers_beyond_all_are_no_json(program: Program) -> None:
+    for text in ('{"a":' + "[" * 100_000, '{"a":1e999}', '{"a":"\\ud800"}', "\x00", '{"a":1}{"a":2}'):
+        answer = program.run("verify", text)
+        assert answer.code == BAD_INPUT and "no JSON" in answer.error
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a named pipe", "a device"])
+@pytest.mark.parametrize("name", ["unsealed", "sealed"])
+def test_a_sector_s_file_that_is_none_is_refused_and_not_waited_for(
+    sector: Sector, name: str, kind: str
+) -> None:
+    sector.fill()
+    sector.request()
+    odd = sector.folder / name
+    odd.unlink(missing_ok=True)
+    try:
+        ODD[kind](odd)
+    except PermissionError:
+        pytest.skip("making a device node needs root")
+    requests = {"precommit1": sector.precommit1_request()}
+    if name == "unsealed":
+        zeros = {"Type": "null"}
+        requests["addpiece"] = sector.request(PieceSizes=[], NewPieceSize=2032, PieceData=zeros)
+    for task, request in requests.items():
+        answer = sector.program.run(task, request)
+        assert answer.code == BAD_INPUT
+        assert f"{odd}: is {kind}, not a sector's file" in answer.error
+
+
+# Two tasks of one sector.
+
+
+def waits_for(process: subprocess.Popen[str], file: Path) -> bool:
+    """Whether it comes to wait for a lock on the file, before it ends."""
+    wanted = f":{file.stat().st_ino} "
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        blocked = [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+        if any(f" {process.pid} " in line and wanted in line for line in blocked):
+            return True
+        time.sleep(0.005)
+    return False
+
+
+@pytest.mark.parametrize(
+    "task", ["precommit1", "precommit2", "commit1", "finalize", "addpiece", "unseal-range"]
+)
+def test_a_task_waits_for_another_s_process_that_works_on_the_same_files(sector: Sector, task: str) -> None:
+    """As where a cancelled one is not dead yet: two at once would write each other's layers."""
+    sector.fill()
+    first = sector.precommit1()
+    if task not in ("precommit1", "precommit2"):
+        sector.precommit2(first)
+    zeros = {"Type": "null"}
+    requests = {
+        "precommit1": sector.precommit1_request,
+        "precommit2": lambda: first,
+        "commit1": sector.commit1_request,
+        "finalize": sector.request,
+        "addpiece": lambda: sector.request(PieceSizes=[], NewPieceSize=2032, PieceData=zeros),
+        "unseal-range": lambda: sector.unseal_request(0, 2032),
+    }
+    held = sector.unsealed if task in ("addpiece", "unseal-range") else sector.cache
+    handle = os.open(held, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        process = sector.program.start(task, requests[task]())
+        assert waits_for(process, held)
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        process.communicate(timeout=60)
+        assert process.returncode == OK
+    finally:
+        os.close(handle)
+
+
+def test_two_precommit2_at_once_give_one_result(sector: Sector) -> None:
+    sector.fill()
+    request = sector.precommit1()
+    both = [sector.program.start("precommit2", request) for _ in range(2)]
+    results = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    assert results[0] == results[1] and "Sealed" in results[0]
+    sector.cids = results[0]
+    assert sector.commit1().code == OK
+
+
+def test_two_pieces_unsealed_at_once_are_both_marked(sealed: Sector, tmp_path: Path) -> None:
+    file = tmp_path / "unsealed"
+    halves = []
+    for offset in (0, 1016):
+        request = sealed.unseal_request(offset, 1016, Scratch=str(tmp_path))
+        request["Paths"] = request["Paths"] | {"Unsealed": str(file)}
+        halves.append(sealed.program.start("unseal-range", request))
+    assert [process.wait(60) for process in halves] == [OK, OK]
+    assert file.read_bytes() == sealed.unsealed.read_bytes()

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 
 use crate::cid::Kind;
+use crate::disk;
 use crate::failure::{Failure, Outcome};
 use crate::params;
 use crate::tasks::{existing_folder, existing_replica, give, not_the_librarys, phase_output, read, same_proof};
@@ -46,6 +47,7 @@ pub fn one(request: Value, output: Option<PathBuf>) -> Outcome<Value> {
         comm_d: request.cids.unsealed.commitment(Kind::Unsealed, "Cids.Unsealed")?,
     };
     let cache = existing_folder("Cache", request.paths.cache.as_ref())?;
+    disk::claim_folder(&cache, libc::LOCK_SH)?;
     let sealed = existing_replica(request.paths.sealed.as_ref(), sector_size(proof))?;
     let (prover, number) = (request.sector.prover(), request.sector.number());
     let done = seal_commit_phase1(cache, sealed, prover, number, ticket, seed, phase2, &pieces)

@@ -21,6 +21,7 @@ pub fn run(request: Value) -> Outcome<Value> {
     let request: Request = read(request)?;
     request.sector.proof()?;
     let cache = existing_folder("Cache", request.paths.cache.as_ref())?;
+    disk::claim_folder(&cache, libc::LOCK_SH)?;
     // Without these the sector was never sealed, and what is here is all that there is of the work on it.
     for name in ["p_aux", "t_aux"] {
         if !cache.join(name).is_file() {

@@ -18,7 +18,7 @@ use serde_json::{json, Value};
 
 use crate::cli::Options;
 use crate::failure::{bad_input, Failure, Outcome};
-use crate::process::absolute;
+use crate::process::{absolute, shown};
 use crate::wire::Bytes;
 use crate::{disk, params};
 
@@ -85,9 +85,13 @@ pub fn read<T: DeserializeOwned>(request: Value) -> Outcome<T> {
 
 /// A path that this command cannot do without.
 pub fn path(what: &str, path: Option<&PathBuf>) -> Outcome<PathBuf> {
-    match path.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => Ok(absolute(path)),
-        None => bad_input(format!("Paths.{what} is missing")),
+    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()).map(|path| absolute(path)) else {
+        return bad_input(format!("Paths.{what} is missing"));
+    };
+    match path.to_str() {
+        Some(_) => Ok(path),
+        // It would go into PreCommit1's output, after hours.
+        None => bad_input(format!("Paths.{what} {}: is no UTF-8 text; give it another name", path.display())),
     }
 }
 
@@ -129,7 +133,7 @@ pub fn give(name: &str, bytes: Vec<u8>, output: Option<PathBuf>) -> Outcome<Valu
         None => Ok(json!({ name: Bytes(bytes) })),
         Some(file) => {
             disk::write_output("--output", &file, &bytes)?;
-            Ok(json!({ format!("{name}File"): file, "Size": bytes.len() }))
+            Ok(json!({ format!("{name}File"): shown(&file), "Size": bytes.len() }))
         }
     }
 }

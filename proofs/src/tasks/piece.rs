@@ -101,7 +101,13 @@ pub fn cid(request: Value) -> Outcome<Value> {
     Ok(serde_json::to_value(piece).expect("plain data"))
 }
 
+/// The largest sector's data; a larger piece is in no sector.
+const LARGEST: u64 = (64 << 30) / 128 * 127;
+
 fn check_size(what: &str, size: u64) -> Outcome<()> {
+    if size > LARGEST {
+        return bad_input(format!("{what}: {size} bytes, more than the largest sector's {LARGEST}"));
+    }
     if size >= 127 && size % 127 == 0 && (size / 127).is_power_of_two() {
         return Ok(());
     }

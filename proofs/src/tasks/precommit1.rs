@@ -37,6 +37,7 @@ pub fn run(request: Value, output: Option<PathBuf>) -> Outcome<Value> {
     let unsealed = path("Unsealed", request.paths.unsealed.as_ref())?;
     let sealed = path("Sealed", request.paths.sealed.as_ref())?;
     let cache = path("Cache", request.paths.cache.as_ref())?;
+    disk::check_sector_file("Paths.Sealed", &sealed)?;
     partial::check_whole(&unsealed, size)?;
 
     empty(&cache)?;
@@ -67,12 +68,13 @@ fn layers(proof: RegisteredSealProof) -> u64 {
     }
 }
 
-/// An empty cache folder. One that holds anything that sealing never wrote is not touched: it is no cache.
+/// An empty cache folder, claimed. One that holds anything that sealing never wrote is not touched: it is no cache.
 fn empty(cache: &Path) -> Outcome<()> {
     match fs::create_dir(cache) {
-        Ok(()) => return Ok(()),
-        Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(why) => return Err(Failure::of_io(cache.display(), &why)),
+        Err(why) if why.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Failure::of_io(cache.display(), &why));
+        }
+        _ => disk::claim_folder(cache, libc::LOCK_EX)?,
     }
     let names = names_in(cache)?;
     if let Some(strange) = names.iter().find(|name| !is_cache_file(name)) {

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cid::Kind;
 use crate::failure::{bad_input, Code, Failure, Outcome};
+use crate::process::shown;
 use crate::tasks::precommit1::RANDOMNESS;
 use crate::tasks::{existing_folder, existing_replica, names_in, not_the_librarys, phase_output, read, same_proof};
 use crate::wire::{sector_size, unpadded, Bytes, Link, SectorCids, SectorPaths, SectorRef};
@@ -65,9 +66,10 @@ pub fn run(request: Value) -> Outcome<Value> {
         return bad_input(format!("PreCommit1Out lacks {RANDOMNESS}, which a synthetic proof needs"));
     }
     let cache = existing_folder("Cache", request.paths.cache.as_ref())?;
+    disk::claim_folder(&cache, libc::LOCK_EX)?;
     let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     if let Some(cids) = done_before(&cache, &digest)? {
-        logging::info("this was done before; giving its result again", json!({"cache": cache}));
+        logging::info("this was done before; giving its result again", json!({"cache": shown(&cache)}));
         return Ok(serde_json::to_value(cids).expect("plain data"));
     }
     let sealed = existing_replica(request.paths.sealed.as_ref(), size)?;

@@ -104,7 +104,7 @@ impl Work {
             return bad_input(format!("Offset {start} and Size {}: into Paths.Unsealed go blocks of 127", end - start));
         }
         let size = sector_size(self.proof);
-        let mut file = if path.exists() { PartialFile::open(&path, size)? } else { PartialFile::create(&path, size)? };
+        let mut file = PartialFile::open_or_create(&path, size)?;
         let padding = PaddedWriter::new(file.writer(padded(start))?);
         let padding = self.unseal(start, end, padding)?;
         padding.finish().map_err(|why| Failure::of_io(path.display(), &why))?;

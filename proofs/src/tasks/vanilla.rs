@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 
 use crate::cid::Kind;
+use crate::disk;
 use crate::failure::{bad_input, Failure, Outcome};
 use crate::tasks::{existing_folder, existing_replica, read};
 use crate::wire::{sector_size, Bytes, Link, SectorPaths, SectorRef};
@@ -36,6 +37,7 @@ pub fn run(request: Value) -> Outcome<Value> {
     }
     let comm_r = request.sealed_cid.commitment(Kind::Sealed, "SealedCID")?;
     let cache = existing_folder("Cache", request.paths.cache.as_ref())?;
+    disk::claim_folder(&cache, libc::LOCK_SH)?;
     let sealed = existing_replica(request.paths.sealed.as_ref(), size)?;
     let replica = PrivateReplicaInfo::new(proof, comm_r, cache, sealed);
     let done = generate_single_vanilla_proof(proof, request.sector.number(), &replica, &request.challenge)
