@@ -37,6 +37,7 @@ FIRST = {
     "log list": "LogList",
     "sectors numbers info": "SectorNumAssignerMeta",
     "sectors numbers reservations": "SectorNumReservations",
+    "info": "Version",
     "lotus-worker info": "Version",
     "lotus-worker tasks disable": "TaskDisable",
     "lotus-worker tasks enable": "TaskEnable",
@@ -72,6 +73,7 @@ LEFT_OUT = {
     "state/lotus-miner_sealing_workers_GOLOG_LOG_FMT=color": QUIET,
     "state/lotus-miner_--color=false_sealing_workers (tty)": QUIET,
     "state/lotus-miner_sectors_list_GOLOG_LOG_FMT=color": QUIET,
+    "state/lotus-miner_info_NO_COLOR (tty)": QUIET,
     "state/lotus-miner_sectors_list_pc2-failed": QUIET,
     "state/lotus-miner_sectors_status_--log_20_pc2-failed": QUIET,
     "state/lotus-worker_storage_redeclare_path": "the path's file was on the worker's host",
@@ -101,7 +103,7 @@ REBUILT: dict[str, dict[str, Any]] = {
     "state/lotus-miner_sectors_numbers_reservations": {"SectorNumReservations": {"mine": RESERVED}},
 }
 #: Not served here.
-OURS = ("sectors list upgrade-bounds", "--force-sched", "--partition-info")
+OURS = ("info all", "sectors list upgrade-bounds", "--force-sched", "--partition-info")
 
 
 def wanted(capture: Capture) -> str | None:

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from lotus_sched_cli.cli.connect import miner_api
+from lotus_sched_cli.cli.connect import miner_api, warn
 from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import GoCommand, ReadCommand, flag, program_context
 from lotus_sched_cli.cli.render import notice, show
-from lotus_sched_cli.cli.sources import chain_state
+from lotus_sched_cli.cli.sources import chain_state, full_node
+from lotus_sched_cli.cli.views.actor import ActorOnChain
 from lotus_sched_cli.cli.views.info import miner_view
 from lotus_sched_cli.cli.views.text import Versions
 from lotus_sched_cli.lotus.units import parse_duration
@@ -36,6 +37,9 @@ def info_(
     api = miner_api(ctx)
     actor = api.call("ActorAddress")
     stats: dict[str, Any] = api.call("WorkerStats")
+    told = api.call("Version")
+    chain = chain_state(api, told)
+    on_chain = None if chain else real_chain(actor)
     show(
         ctx,
         miner_view(
@@ -43,14 +47,29 @@ def info_(
             start=api.call("StartTime"),
             alerts=api.call("LogAlerts") or (),
             actor=actor,
-            sector_size=api.call_or_none("ActorSectorSize", actor),
-            version=api.call("Version")["Version"],
-            chain=chain_state(api),
+            sector_size=on_chain.sector_size if on_chain else api.call_or_none("ActorSectorSize", actor),
+            version=told["Version"],
+            chain=chain,
+            on_chain=on_chain,
             summary=None if hide_sectors_info else api.call("SectorsSummary") or {},
             stats=stats,
             now=time.time(),
         ),
     )
+
+
+def real_chain(actor: str) -> ActorOnChain | None:
+    """Of the full node that is named here. One that does not answer takes nothing from what the miner tells."""
+    from lotus_sched_cli.cli.actor import ask_actor
+
+    node = full_node()
+    if node is None:
+        return None
+    try:
+        return ask_actor(node, actor)
+    except CliError as error:
+        warn(f"chain, power and balances are left out: {error}")
+        return None
 
 
 @version.command("version", cls=ReadCommand, help="tell what the running miner is, and this program")

@@ -42,7 +42,7 @@ STATES: Final = {
     "ret-wait": "red",
 }
 #: Lotus's colour names to Rich's.
-STYLES: Final = {"default": "bold", "hi-yellow": "bright_yellow"}
+STYLES: Final = {"default": "bold", "hi-yellow": "bright_yellow", "alarm": "black on red"}
 
 
 def render(view: object, *, color: bool) -> str:

@@ -25,6 +25,7 @@ CODES: Final = {
     "cyan": 36,
     "default": 39,
     "hi-yellow": 93,
+    "alarm": "41;30",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .actor import ActorOnChain
 from .states import rank_of
 from .wire import order, short, unix
 
@@ -23,7 +24,7 @@ class ChainState:
 class MinerInfo:
     """``age`` in seconds at the time of asking. ``states`` (state, sectors) in Lotus's order; None: not asked for.
 
-    ``chain`` None: not our simulated one; the balances and powers of a real chain are its node's to show.
+    ``chain`` None: not our simulated one. ``on_chain`` None: it is, or the full node of the real one is not known here.
     """
 
     subsystems: tuple[str, ...]
@@ -34,6 +35,7 @@ class MinerInfo:
     sector_size: int | None
     version: str
     chain: ChainState | None
+    on_chain: ActorOnChain | None
     states: tuple[tuple[str, int], ...] | None
     seal_workers: int
     window_workers: int
@@ -49,6 +51,7 @@ def miner_view(
     sector_size: int | None,
     version: str,
     chain: ChainState | None,
+    on_chain: ActorOnChain | None,
     summary: Mapping[str, int] | None,
     stats: Mapping[str, Mapping[str, Any]],
     now: float,
@@ -65,6 +68,7 @@ def miner_view(
         sector_size=sector_size,
         version=version,
         chain=chain,
+        on_chain=on_chain,
         states=None if summary is None else in_order(summary),
         seal_workers=kinds.count("seal"),
         window_workers=kinds.count("window"),
