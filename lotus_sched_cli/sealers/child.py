@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from lotus_sched_cli.lotus import logs
+from lotus_sched_cli.lotus import logs, units
 
 from .base import Job, SealError, Usage
 from .guard import end_session
@@ -30,6 +31,8 @@ OOM_SCORE_ADJ: Final = "500"
 GRACE: Final = 2.0
 #: Bytes without a line's end that count as a line: a progress bar writes none for hours.
 LONGEST_LINE: Final = 1 << 16
+#: Bytes of standard output at most: a result; big outputs go by file.
+LONGEST_RESULT: Final = 16 << 20
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CHUNK: Final = 1 << 20
 
@@ -81,7 +84,7 @@ async def run(
     try:
         async with asyncio.timeout(limit):
             async with asyncio.TaskGroup() as group:
-                out = group.create_task(_all(process.stdout))
+                out = group.create_task(_all(process.stdout, job))
                 said = group.create_task(_lines(process.stderr, line))
                 if stdin is not None:
                     group.create_task(_feed(process.stdin, stdin))
@@ -98,6 +101,31 @@ async def run(
     if job.report is not None:
         job.report(usage)
     return Ended(code, out.result(), usage, _oom_kills() > kills)
+
+
+def killed(ended: Ended) -> str:
+    """How a child ended that a signal ended."""
+    number = -ended.code
+    spent = took(ended.usage)
+    if ended.starved and number == signal.SIGKILL:
+        return (
+            f"was killed by the kernel because memory ran out ({spent}); give it more, or fewer tasks at once"
+        )
+    if number == signal.SIGKILL:
+        return f"was killed from outside ({spent})"
+    known = number in {s.value for s in signal.Signals}
+    name = signal.Signals(number).name if known else f"signal {number}"
+    hint = {
+        signal.SIGABRT: ": most likely it got no more memory",
+        signal.SIGBUS: ": a file under it was cut, or its disk is full",
+    }
+    return f"crashed with {name}{hint.get(signal.Signals(number), '') if known else ''} ({spent})"
+
+
+def took(usage: Usage) -> str:
+    """For a log or an error: seconds and memory."""
+    memory = f", {units.size_str(usage.max_rss)} of memory at most" if usage.max_rss else ""
+    return f"after {usage.seconds:.1f} s{memory}"
 
 
 def end_leftovers(repo: Path) -> int:
@@ -136,6 +164,8 @@ async def _start(argv: Sequence[str], env: Mapping[str, str], stdin: int) -> asy
         return await asyncio.shield(starting)
     except OSError as why:
         raise SealError(f"starting {argv[0]}: {(why.strerror or str(why)).lower()}") from why
+    except ValueError as why:  # a zero byte in an argument, a variable's name with "="
+        raise SealError(f"starting {argv[0]}: {why}") from why
     except asyncio.CancelledError:
         with contextlib.suppress(OSError):
             await _end(await starting)
@@ -172,9 +202,15 @@ def _cut(process: asyncio.subprocess.Process) -> None:
     process._transport.close()  # type: ignore[attr-defined]  # there is no public way
 
 
-async def _all(stream: asyncio.StreamReader | None) -> bytes:
+async def _all(stream: asyncio.StreamReader | None, job: Job) -> bytes:
     assert stream is not None
-    return await stream.read()
+    out = bytearray()
+    while chunk := await stream.read(_CHUNK):
+        out += chunk
+        if len(out) > LONGEST_RESULT:
+            most = units.size_str(LONGEST_RESULT)
+            raise SealError(f"{job.task.short} put more than {most} on standard output and was ended")
+    return bytes(out)
 
 
 async def _lines(stream: asyncio.StreamReader | None, line: Callable[[str], Usage | None]) -> Usage | None:
@@ -185,7 +221,7 @@ async def _lines(stream: asyncio.StreamReader | None, line: Callable[[str], Usag
         *whole, rest = (rest + chunk).split(b"\n")
         if len(rest) >= LONGEST_LINE:
             whole, rest = [*whole, rest], b""
-        for raw in whole:
+        for raw in filter(None, whole):
             usage = line(raw.decode(errors="replace")) or usage
     if rest:
         usage = line(rest.decode(errors="replace")) or usage

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
+import errno
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -27,11 +27,12 @@ from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.streams import Reader
 from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorRef
 
-from . import child, guard, poseidon, proofsconfig
+from . import child, guard, poseidon, proofsconfig, results
 from .base import Files, Job, Sealer, SealError, Usage
 from .prover import MARK
 from .scratch import folder, given
 from .vanilla import PostProver
+from .words import Words
 
 #: Tasks that may have a command.
 COMMANDED: Final = (
@@ -53,8 +54,6 @@ _SHELLS: Final = {
     126: ": the command is there and cannot be run; see its permissions",
     127: ": the command was not found; it gets no PATH, so give its whole path",
 }
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,8 @@ class ExternalSealer:
             return await base.data_cid(job, size, data)
         async with folder() as place:
             piece = await _piece(place / "piece", size, data)
-            return await self._result(job, {}, PieceInfo, PIECE=piece, PIECE_SIZE=size)
+            told = await self._result(job, {}, PIECE=piece, PIECE_SIZE=size)
+            return results.piece(told, size, _who(job))
 
     async def add_piece(
         self, job: Job, existing: Sequence[int], size: int, data: Reader, files: Files
@@ -139,7 +139,8 @@ class ExternalSealer:
         async with folder() as place:
             piece = await _piece(place / "piece", size, data)
             sizes = ",".join(map(str, existing))
-            return await self._result(job, files, PieceInfo, PIECE=piece, PIECE_SIZE=size, EXISTING=sizes)
+            told = await self._result(job, files, PIECE=piece, PIECE_SIZE=size, EXISTING=sizes)
+            return results.piece(told, size, _who(job))
 
     async def precommit1(self, job: Job, ticket: bytes, pieces: Sequence[PieceInfo], files: Files) -> bytes:
         if (base := self._other(job)) is not None:
@@ -172,7 +173,8 @@ class ExternalSealer:
             return await base.commit2(job, c1_out)
         async with folder() as place:
             file = await given(place / "c1.json", c1_out)
-            return (await self._result(job, {}, _Proof, C1OUT_FILE=file)).Proof
+            told = await self._result(job, {}, C1OUT_FILE=file)
+            return results.proof(told, job.sector.ProofType, _who(job))
 
     async def finalize(self, job: Job, files: Files) -> None:
         if (base := self._other(job)) is not None:
@@ -207,19 +209,16 @@ class ExternalSealer:
             await self._command(job, files, OUT=out, **told)
             raw = await asyncio.to_thread(_written, out, job)
         try:
-            json.loads(raw)
+            return results.document(raw)
         except ValueError as why:
-            raise SealError(f"the output of the external {job.task.short} is no JSON: {why}") from why
-        return raw
+            raise SealError(f"the output of {_who(job)} is no JSON object: {why}") from why
 
-    async def _result(self, job: Job, files: Files, kind: type[T], **told: object) -> T:
+    async def _result(self, job: Job, files: Files, **told: object) -> object:
         raw = await self._document(job, files, **told)
         try:
-            return msgspec.json.decode(raw, type=kind)
-        except msgspec.ValidationError as why:
-            raise SealError(
-                f"the output of the external {job.task.short} is not as it must be: {why}"
-            ) from why
+            return msgspec.json.decode(raw)
+        except (msgspec.MsgspecError, RecursionError) as why:
+            raise SealError(f"the output of {_who(job)} is no JSON: {why}") from why
 
     async def _command(self, job: Job, files: Files, **told: object) -> None:
         """Raises SealError, with Lotus's text for an exit code that is not 0."""
@@ -243,7 +242,9 @@ class ExternalSealer:
             str(os.getpid()),
             self.config.commands[job.task],
         ]
-        ended = await child.run(job, argv, env=env, limit=self.config.limits.get(job.task), line=_pass_on)
+        ended = await child.run(
+            job, argv, env=env, limit=self.config.limits.get(job.task), line=Words(_pass_on)
+        )
         try:
             end = msgspec.json.decode(ended.out, type=_End)
         except msgspec.DecodeError:
@@ -253,10 +254,6 @@ class ExternalSealer:
         if end.code:
             how = f"exit status {end.code}" if end.code > 0 else f"signal {-end.code}"
             raise SealError(f"external command error: {how}{_hint(end.code, ended.starved)}")
-
-
-class _Proof(msgspec.Struct):
-    Proof: bytes
 
 
 class _End(msgspec.Struct):
@@ -280,18 +277,22 @@ def _pass_on(text: str) -> None:
 
 def _written(file: Path, job: Job) -> bytes:
     try:
-        return file.read_bytes()
+        return results.read(file)
     except OSError as why:
-        raise SealError(
-            f"the external {job.task.short} ended well and wrote no EXTSEAL_{job.task.short}_OUT: "
-            f"{(why.strerror or str(why)).lower()}"
-        ) from why
+        name = f"EXTSEAL_{job.task.short}_OUT"
+        wrote = f"wrote no {name}" if isinstance(why, FileNotFoundError) else f"its {name} cannot be read"
+        text = f"the external {job.task.short} ended well and {wrote}: {(why.strerror or str(why)).lower()}"
+        raise SealError(text) from why
+
+
+def _who(job: Job) -> str:
+    return f"the external {job.task.short}"
 
 
 def _commitments(cache: Path) -> SectorCids:
     """CommR of what is in ``p_aux``, CommD from the root of the data tree."""
     try:
-        aux = (cache / "p_aux").read_bytes()
+        aux = results.read(cache / "p_aux", 64)
     except OSError as why:
         raise SealError(f"reading p_aux: {(why.strerror or str(why)).lower()}") from why
     try:
@@ -299,9 +300,7 @@ def _commitments(cache: Path) -> SectorCids:
     except ValueError as why:
         raise SealError(f"reading p_aux: {why}") from why
     try:
-        with (cache / _TREE_D).open("rb") as tree:
-            tree.seek(-32, os.SEEK_END)
-            root = tree.read()
+        root = results.end_of(cache / _TREE_D, 32)
     except OSError as why:
         raise SealError(f"reading {_TREE_D}: {(why.strerror or str(why)).lower()}") from why
     return SectorCids(Unsealed=Cid(ids.unsealed_cid(root)), Sealed=Cid(sealed))
@@ -316,7 +315,8 @@ async def _piece(file: Path, size: int, data: Reader) -> str:
                 await asyncio.to_thread(out.write, chunk)
                 got += len(chunk)
     except OSError as why:
-        raise SealError(f"reading the piece's data: {why}") from why
+        full = why.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise SealError(f"reading the piece's data: {why}", 102 if full else 0) from why
     if got != size:
         raise SealError(f"the piece's data ended after {got} of {size} bytes")
     return str(file)

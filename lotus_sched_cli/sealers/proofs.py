@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,17 +17,18 @@ import msgspec
 
 from lotus_sched_cli.core.proofs import sector_size
 from lotus_sched_cli.core.tasks import FileType, TaskType
-from lotus_sched_cli.lotus import logs, units
+from lotus_sched_cli.lotus import logs
 from lotus_sched_cli.lotus.errors import shortened
 from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader, Reader
 from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorID, SectorRef
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.partial import PartialFile, padded
 
-from . import child, prover
+from . import child, prover, results
 from .base import Files, Job, SealError, Usage
 from .proofsconfig import ProofsConfig
 from .scratch import folder, given
+from .words import Words
 
 log: Final = logs.get("sealer")
 
@@ -56,7 +56,9 @@ LONGEST_ERROR: Final = 4000
 LONGEST_LOOK: Final = 30.0
 _PATIENCE: Final = 2.0
 #: What becomes of words that the program cannot have said.
-_NOT_THEIRS: Final = (ValueError, KeyError, TypeError, RecursionError)
+_NOT_THEIRS: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+#: No second or byte count is so large; beyond lie those that JSON can say and the wire cannot.
+_MOST: Final = 1 << 53
 #: The text by which a miner knows that only a new PreCommit1 helps.
 SPOILED: Final = "replica is half encoded"
 #: Folder beside ``sealed`` and ``cache`` of a path, in which unsealing has its labels.
@@ -110,13 +112,13 @@ class ProofsSealer:
 
     async def data_cid(self, job: Job, size: int, data: Reader) -> PieceInfo:
         result = await self._with_data(job, "datacid", {"PieceSize": size}, data)
-        return msgspec.convert(result, PieceInfo)
+        return results.piece(result, size, _who(job))
 
     async def add_piece(
         self, job: Job, existing: Sequence[int], size: int, data: Reader, files: Files
     ) -> PieceInfo:
         request = self._about(job, files, PieceSizes=list(existing), NewPieceSize=size)
-        return msgspec.convert(await self._with_data(job, "addpiece", request, data), PieceInfo)
+        return results.piece(await self._with_data(job, "addpiece", request, data), size, _who(job))
 
     # -- sealing ------------------------------------------------------------------------------------------------------
 
@@ -128,7 +130,7 @@ class ProofsSealer:
         async with folder() as place:
             file = await given(place / "pc1.json", pc1_out)
             result = await self._run(job, "precommit2", self._about(job, files, PreCommit1OutFile=file))
-        return msgspec.convert(result, SectorCids)
+        return results.sector_cids(result, _who(job))
 
     async def commit1(
         self,
@@ -155,7 +157,7 @@ class ProofsSealer:
             result = await self._run(
                 job, "commit2", {"Sector": msgspec.to_builtins(job.sector), "Commit1OutFile": file}
             )
-        return base64.b64decode(result["Proof"])
+        return results.proof(result, job.sector.ProofType, _who(job))
 
     async def finalize(self, job: Job, files: Files) -> None:
         await self._run(job, "finalize", self._about(job, files))
@@ -201,7 +203,7 @@ class ProofsSealer:
             SealedCID=msgspec.to_builtins(sealed),
             Challenge=list(challenge),
         )
-        return base64.b64decode((await self._run(job, "vanilla", request))["Proof"])
+        return results.proof(await self._run(job, "vanilla", request), None, _who(job))
 
     # -- running the program ------------------------------------------------------------------------------------------
 
@@ -233,9 +235,14 @@ class ProofsSealer:
             file = place / "out.json"
             await self._run(job, command, request, "--output", str(file))
             try:
-                return await asyncio.to_thread(file.read_bytes)
-            except OSError as why:
-                raise SealError(f"{job.task.short}: {prover.PROGRAM} ended well and wrote no output") from why
+                return results.document(await asyncio.to_thread(results.read, file))
+            except FileNotFoundError:
+                raise SealError(
+                    f"{job.task.short}: {prover.PROGRAM} ended well and wrote no output"
+                ) from None
+            except (OSError, ValueError) as why:
+                said = getattr(why, "strerror", None) or str(why)
+                raise SealError(f"the output of {_who(job)} cannot be read: {said.lower()}") from why
 
     async def _run(
         self,
@@ -260,7 +267,7 @@ class ProofsSealer:
             stdin=BytesReader(json.dumps(request).encode()) if request is not None else stdin,
             line=Lines(f"{job.task.short} of sector {job.sector.ID.Number}"),
         )
-        log.debug(f"{command} {_took(ended.usage)}", sector=str(job.sector.ID))
+        log.debug(f"{command} {child.took(ended.usage)}", sector=str(job.sector.ID))
         return _result(job, ended)
 
 
@@ -269,24 +276,25 @@ class Lines:
 
     def __init__(self, what: str) -> None:
         self._what = what
+        self._warn = Words(lambda text: log.warn(f"{what}: {text}"))
 
     def __call__(self, text: str) -> Usage | None:
         try:
             said = json.loads(text)
             message, level = str(said["msg"]), str(said["level"])
         except _NOT_THEIRS:
-            log.warn(f"{self._what}: {text}")
+            self._warn(text)
             return None
+        message = " ".join(message.split())
         if level == "warn":
-            log.warn(f"{self._what}: {message}")
+            self._warn(message)
         elif message not in ("done", "ended"):
             log.debug(f"{self._what}: {message}")
         try:
-            return Usage(
-                float(said["seconds"]),
-                float(said["user_seconds"]) + float(said["system_seconds"]),
-                int(said["max_rss"]),
-            )
+            seconds, user, system = (float(said[f"{name}seconds"]) for name in ("", "user_", "system_"))
+            rss = int(said["max_rss"])
+            right = all(0 <= value < _MOST for value in (seconds, user, system, rss))
+            return Usage(seconds, user + system, rss) if right else None
         except _NOT_THEIRS:
             return None
 
@@ -295,7 +303,7 @@ def _result(job: Job, ended: child.Ended) -> dict[str, Any]:
     """Its result, or the SealError that its end amounts to."""
     what = f"{job.task.short}"
     if ended.code < 0:
-        raise SealError(f"{what} {_killed(ended)}")
+        raise SealError(f"{what} {child.killed(ended)}")
     try:
         result = json.loads(ended.out)
         text = "" if ended.code == 0 else str(result["Error"]["Message"])
@@ -305,32 +313,13 @@ def _result(job: Job, ended: child.Ended) -> dict[str, Any]:
         text = f"{SPOILED}: {text}"
     if ended.code:
         raise SealError(f"{what}: {shortened(text, LONGEST_ERROR)}", _CALL_CODES.get(ended.code, 0))
-    found: dict[str, Any] = result
-    return found
+    if not isinstance(result, dict):
+        raise SealError(f"{what}: {prover.PROGRAM} gave a result that is no object")
+    return result
 
 
-def _killed(ended: child.Ended) -> str:
-    """How a child ended that a signal ended."""
-    number = -ended.code
-    took = _took(ended.usage)
-    if ended.starved and number == signal.SIGKILL:
-        return (
-            f"was killed by the kernel because memory ran out ({took}); give it more, or fewer tasks at once"
-        )
-    if number == signal.SIGKILL:
-        return f"was killed from outside ({took})"
-    known = number in {s.value for s in signal.Signals}
-    name = signal.Signals(number).name if known else f"signal {number}"
-    hint = {
-        signal.SIGABRT: ": most likely it got no more memory",
-        signal.SIGBUS: ": a file under it was cut, or its disk is full",
-    }
-    return f"crashed with {name}{hint.get(signal.Signals(number), '') if known else ''} ({took})"
-
-
-def _took(usage: Usage) -> str:
-    memory = f", {units.size_str(usage.max_rss)} of memory at most" if usage.max_rss else ""
-    return f"after {usage.seconds:.1f} s{memory}"
+def _who(job: Job) -> str:
+    return f"{prover.PROGRAM} ({job.task.short})"
 
 
 def _size(job: Job) -> int:

@@ -40,9 +40,11 @@ def load(file: Path) -> ProofsConfig:
     program = raw.get("program")
     if program is not None and (not isinstance(program, str) or not Path(program).expanduser().is_file()):
         bad(file, "program", program, "the path of lotus-proofs")
-    return ProofsConfig(
-        Path(program).expanduser() if program else None, limits(file, raw), texts(file, raw, "environment")
-    )
+    environment = texts(file, raw, "environment")
+    for name, text in environment.items():
+        if not name or "=" in name or "\0" in name:
+            bad(file, f"environment.{name}", text, "a variable's name")
+    return ProofsConfig(Path(program).expanduser() if program else None, limits(file, raw), environment)
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -85,8 +87,8 @@ def texts(file: Path, raw: Mapping[str, Any], section: str) -> dict[str, str]:
     if not isinstance(found, dict):
         bad(file, section, found, f"a section [{section}]")
     for name, text in found.items():
-        if not isinstance(text, str):
-            bad(file, f"{section}.{name}", text, "a text in quotes")
+        if not isinstance(text, str) or "\0" in text:
+            bad(file, f"{section}.{name}", text, "a text in quotes, without a zero byte")
     return dict(found)
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from lotus_sched_cli.core.proofs import proof_bytes, sector_size
-from lotus_sched_cli.core.tasks import SectorId
+from lotus_sched_cli.core.tasks import SectorId, TaskType
 from lotus_sched_cli.lotus import cids
-from lotus_sched_cli.lotus.types import PieceInfo
+from lotus_sched_cli.lotus.rpc.streams import BytesReader
+from lotus_sched_cli.lotus.types import PieceInfo, SectorRef
 
-from . import prover
+from . import child, prover
+from .base import Job, SealError
+
+#: Seconds that checking one proof may take: about one, but the key's disk may hang; and seconds after which what was ended
+#: for that is left to die alone.
+LONGEST_CHECK: Final = 300.0
+_PATIENCE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,39 +94,45 @@ class RealVerifier:
             "SealedCID": {"/": claim.comm_r},
             "UnsealedCID": {"/": claim.comm_d},
         }
-        code, result = await self._ask(request, sector_size(claim.proof_type))
-        if code == 0 and result.get("Valid") is True:
+        ended = await self._ask(request, claim.proof_type)
+        if ended.code < 0:
+            raise VerifyError(f"cannot verify the proof: {prover.PROGRAM} {child.killed(ended)}")
+        try:
+            result = msgspec.json.decode(ended.out, type=_Answer)
+        except (msgspec.MsgspecError, RecursionError):
+            text = f"{prover.PROGRAM} ended with exit code {ended.code} and no result"
+            raise VerifyError(f"cannot verify the proof: {text}") from None
+        if ended.code == 0 and result.Valid:
             return True
-        error = result.get("Error", {})
-        if code == prover.INVALID_PROOF:
+        if ended.code == prover.INVALID_PROOF:
             return False
-        raise VerifyError(f"cannot verify the proof: {error.get('Message') or f'exit code {code}'}")
+        raise VerifyError(f"cannot verify the proof: {result.Error.Message or f'exit code {ended.code}'}")
 
-    async def _ask(self, request: object, size: int) -> tuple[int | None, dict[str, Any]]:
+    async def _ask(self, request: object, proof_type: int) -> child.Ended:
+        argv = [str(self._program), "verify", "--log", "json", "--parent", str(os.getpid())]
         try:
-            process = await asyncio.create_subprocess_exec(
-                self._program,
-                "verify",
-                "--parent",
-                str(os.getpid()),
-                env=prover.environment(self._environ, size),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
+            return await child.run(
+                Job("verify", TaskType.COMMIT2, SectorRef(ProofType=proof_type)),
+                argv,
+                env=prover.environment(self._environ, sector_size(proof_type)),
+                limit=LONGEST_CHECK,
+                patience=_PATIENCE,
+                stdin=BytesReader(json.dumps(request).encode()),
             )
-        except OSError as why:
-            raise VerifyError(f"cannot start {self._program}: {why.strerror or why}") from why
-        try:
-            out, _ = await process.communicate(json.dumps(request).encode())
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        try:
-            return process.returncode, json.loads(out)
-        except ValueError:
-            return process.returncode, {}
+        except child.TookTooLongError:
+            text = f"{self._program} gave no answer in {LONGEST_CHECK:g} s; does the disk of the parameters hang?"
+            raise VerifyError(f"cannot verify the proof: {text}") from None
+        except SealError as why:
+            raise VerifyError(f"cannot verify the proof: {why.text}") from why
+
+
+class _Error(msgspec.Struct):
+    Message: str = ""
+
+
+class _Answer(msgspec.Struct):
+    Valid: bool = False
+    Error: _Error = msgspec.field(default_factory=_Error)
 
 
 class VerifyError(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer, loa
 from lotus_sched_cli.sealers.proofs import ProofsSealer
 
 REF = SectorRef(SectorID(1000, 15), 5)
+DATA = "baga6ea4seaqmt3tjvhstxe4p4cqzbq6jwutewl3qyeg4si5snppquzgdypzdwiq"
 
 
 def sealer(**commands: str) -> ExternalSealer:
@@ -67,21 +70,84 @@ async def test_what_a_command_does_wrong_is_lotus_text(tmp_path: Path, command: 
 
 
 async def test_other_tasks_answer_with_json_in_a_file(tmp_path: Path) -> None:
-    piece = '{"Size":128,"PieceCID":{"/":"baga"}}'
+    piece = f'{{"Size":128,"PieceCID":{{"/":"{DATA}"}}}}'
     used: list[Usage] = []
     adds = sealer(AP=f"cp $EXTSEAL_AP_PIECE {tmp_path}/got; echo '{piece}' > $EXTSEAL_AP_OUT")
     made = await adds.add_piece(
         job(TaskType.ADD_PIECE, used), [], 127, BytesReader(b"x" * 127), files(tmp_path)
     )
-    assert (made.Size, str(made.PieceCID)) == (128, "baga")
+    assert (made.Size, str(made.PieceCID)) == (128, DATA)
     assert (tmp_path / "got").read_bytes() == b"x" * 127
     assert used[-1].max_rss > 0, "the command's own memory, once it has ended"
-    proves = sealer(C2='test -s "$EXTSEAL_C2_C1OUT_FILE" && echo \'{"Proof":"AQID"}\' > $EXTSEAL_C2_OUT')
-    assert await proves.commit2(job(TaskType.COMMIT2), b"{}") == b"\x01\x02\x03"
+    proof = base64.b64encode(bytes(range(192))).decode()
+    said = f'test -s "$EXTSEAL_C2_C1OUT_FILE" && echo \'{{"Proof":"{proof}"}}\' > $EXTSEAL_C2_OUT'
+    assert await sealer(C2=said).commit2(job(TaskType.COMMIT2), b"{}") == bytes(range(192))
     with pytest.raises(SealError, match="wrote no EXTSEAL_C2_OUT"):
         await sealer(C2="true").commit2(job(TaskType.COMMIT2), b"{}")
     with pytest.raises(SealError, match="is no JSON"):
         await sealer(C2="echo proof > $EXTSEAL_C2_OUT").commit2(job(TaskType.COMMIT2), b"{}")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("mkfifo $O", "its EXTSEAL_C2_OUT cannot be read: it is no plain file"),
+        ("mkdir $O", "its EXTSEAL_C2_OUT cannot be read: it is no plain file"),
+        ("ln -s /dev/zero $O", "its EXTSEAL_C2_OUT cannot be read: it is no plain file"),
+        ("ln -s nowhere $O", "wrote no EXTSEAL_C2_OUT"),
+        ("truncate -s 10G $O", "cannot be read: it has 10737418240 bytes, and more than"),
+        (": > $O", "is no JSON object: Input data was truncated"),
+        ("printf '\\377' > $O", "is no JSON object"),
+        ("echo NaN > $O", "is no JSON object"),
+        ("echo '[]' > $O", "is no JSON object"),
+        ("(printf '{\"a\":'; head -c 200000 /dev/zero | tr '\\0' '[') > $O", "nested too deeply"),
+        ("echo '{}' > $O", "is not as it must be: .*missing required field `Proof`"),
+        ("echo '{\"Proof\":1}' > $O", "is not as it must be: "),
+        ('echo \'{"Proof":"%%"}\' > $O', "is not as it must be: "),
+        ('echo \'{"Proof":"AQID"}\' > $O', "Proof has 3 bytes, not 192"),
+    ],
+)
+async def test_an_output_that_is_none_is_one_line_and_not_waited_for(command: str, words: str) -> None:
+    odd = sealer(C2=command.replace("$O", "$EXTSEAL_C2_OUT"))
+    async with asyncio.timeout(30):
+        with pytest.raises(SealError, match=words) as why:
+            await odd.commit2(job(TaskType.COMMIT2), b"{}")
+    assert "\n" not in why.value.text and "the external C2" in why.value.text
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("mkfifo p_aux", "reading p_aux: it is no plain file"),
+        ("truncate -s 10G p_aux", "reading p_aux: it has 10737418240 bytes"),
+        ("head -c 64 /dev/zero > p_aux; mkfifo $D", "reading sc-02-data-tree-d.dat: it is no plain file"),
+        ("head -c 64 /dev/zero > p_aux; ln -s /dev/zero $D", "sc-02-data-tree-d.dat: it is no plain file"),
+        ("head -c 64 /dev/zero > p_aux; : > $D", "reading sc-02-data-tree-d.dat: invalid argument"),
+    ],
+)
+async def test_nor_is_a_cache_file_of_pc2(tmp_path: Path, made: str, words: str) -> None:
+    command = f"cd $EXTSEAL_PC2_CACHE; {made.replace('$D', 'sc-02-data-tree-d.dat')}"
+    async with asyncio.timeout(30):
+        with pytest.raises(SealError, match=words):
+            await sealer(PC2=command).precommit2(job(TaskType.PRECOMMIT2), b"{}", files(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ['{"Size":2048,"PieceCID":{"/":"baga"}}', '{"Size":2048}', f'{{"Size":127,"PieceCID":{{"/":"{DATA}"}}}}'],
+)
+async def test_nor_is_a_piece_of_another_size_or_without_an_id(tmp_path: Path, piece: str) -> None:
+    adds = sealer(AP=f"echo '{piece}' > $EXTSEAL_AP_OUT", DC=f"echo '{piece}' > $EXTSEAL_DC_OUT")
+    data = BytesReader(bytes(2032))
+    with pytest.raises(SealError, match=r"external AP is not as it must be: (PieceCID|Size) is"):
+        await adds.add_piece(job(TaskType.ADD_PIECE), [], 2032, data, files(tmp_path))
+    with pytest.raises(SealError, match=r"external DC is not as it must be: (PieceCID|Size) is"):
+        await adds.data_cid(job(TaskType.DATA_CID), 2032, BytesReader(bytes(2032)))
+
+
+async def test_a_command_that_cannot_be_given_to_a_shell_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SealError, match="null byte"):
+        await sealer(FIN="a\0b").finalize(job(TaskType.FINALIZE), files(tmp_path))
 
 
 async def test_the_worked_example_of_the_docs_does_what_the_library_does(
@@ -116,6 +182,7 @@ def test_it_offers_the_commanded_tasks_only() -> None:
         ("[commands]\nPC9 = 'x'\n", "commands.PC9"),
         ("[commands]\nPC2 = ''\n", "commands.PC2"),
         ("[commands]\nPC2 = 1\n", "a text in quotes"),
+        ('[commands]\nPC2 = "a\\u0000b"\n', "without a zero byte"),
         ("rest = 'all'\n[commands]\nPC2 = 'x'\n", "rest = 'all'"),
         ("[commands]\nPC2 = 'x'\n[limits]\nPC2 = 'soon'\n", "limits.PC2"),
         ("", "no command"),

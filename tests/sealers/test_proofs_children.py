@@ -15,16 +15,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.rpc.streams import BytesReader
 from lotus_sched_cli.lotus.types import SectorID, SectorRef
-from lotus_sched_cli.sealers import child, guard, proofs, prover
+from lotus_sched_cli.sealers import child, guard, proofs, prover, verify
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
 from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer
 from lotus_sched_cli.sealers.proofs import ProofsSealer
 from lotus_sched_cli.sealers.proofsconfig import ProofsConfig
+from lotus_sched_cli.sealers.verify import RealVerifier, SealClaim, VerifyError
+from lotus_sched_cli.sealers.words import Words
 
 REF = SectorRef(SectorID(1000, 15), 5)
+DATA = "baga6ea4seaqmt3tjvhstxe4p4cqzbq6jwutewl3qyeg4si5snppquzgdypzdwiq"
 #: Says where it is and waits, with a child of its own.
 WAITS = 'sleep 600 & echo $$ > "$HOME/pid"; echo $! > "$HOME/inner"; wait'
 
@@ -185,6 +188,141 @@ async def test_a_program_that_breaks_is_one_line(tmp_path: Path, script: str, wo
     assert "\n" not in why.value.text
 
 
+FILES = {kind: Path("/nowhere") for kind in (FileType.UNSEALED, FileType.SEALED, FileType.CACHE)}
+
+
+@pytest.mark.parametrize(
+    ("task", "result", "words"),
+    [
+        ("DC", "null", "DC: lotus-proofs gave a result that is no object"),
+        ("DC", "[]", "DC: lotus-proofs gave a result that is no object"),
+        ("DC", "{}", r"lotus-proofs \(DC\) is not as it must be: Size is 0, not 2048"),
+        ("DC", '{"Size":"a"}', "Expected `int`"),
+        ("DC", '{"Size":NaN}', "Expected `int`"),
+        ("DC", '{"Size":2048}', "PieceCID is '', the id of no data"),
+        ("DC", '{"Size":2048,"PieceCID":{"/":"junk"}}', "PieceCID is 'junk', the id of no data"),
+        ("PC2", "{}", "Unsealed is '', the id of no data"),
+        ("PC2", f'{{"Unsealed":{{"/":"{DATA}"}},"Sealed":{{"/":"{DATA}"}}}}', "the id of no sealed sector"),
+        ("C2", "{}", "missing required field `Proof`"),
+        ("C2", '{"Proof":"%%%"}', "base64"),
+        ("C2", '{"Proof":"AAAA"}', "Proof has 3 bytes, not 192"),
+    ],
+)
+async def test_a_result_of_the_wrong_shape_is_one_line(
+    tmp_path: Path, task: str, result: str, words: str
+) -> None:
+    odd = sealer(tmp_path, f"cat > {tmp_path}/request; cat <<'X'\n{result}\nX")
+    with pytest.raises(SealError, match=words) as why:
+        if task == "DC":
+            await odd.data_cid(Job("call", TaskType.DATA_CID, REF), 2032, BytesReader(bytes(2032)))
+        elif task == "PC2":
+            await odd.precommit2(Job("call", TaskType.PRECOMMIT2, REF), b"{}", FILES)
+        else:
+            await odd.commit2(Job("call", TaskType.COMMIT2, REF), b"{}")
+    assert "\n" not in why.value.text
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("mkfifo $o", "cannot be read: it is no plain file"),
+        ("mkdir $o", "cannot be read: it is no plain file"),
+        ("ln -s /dev/zero $o", "cannot be read: it is no plain file"),
+        ("truncate -s 10G $o", "cannot be read: it has 10737418240 bytes"),
+        (": > $o", "cannot be read: input data was truncated"),
+        ("echo '[[[' > $o", "cannot be read: expected `object`"),
+    ],
+)
+async def test_an_output_that_is_none_is_one_line_and_not_waited_for(
+    tmp_path: Path, made: str, words: str
+) -> None:
+    find = 'while [ $# -gt 1 ]; do [ "$1" = --output ] && o=$2; shift; done'
+    odd = sealer(tmp_path, f"{find}\n{made}\necho '{{}}'")
+    async with asyncio.timeout(30):
+        with pytest.raises(SealError, match=words):
+            await odd.precommit1(Job("call", TaskType.PRECOMMIT1, REF), bytes(32), [], FILES)
+
+
+async def test_a_program_that_puts_out_without_end_is_ended(tmp_path: Path) -> None:
+    async with asyncio.timeout(60):
+        with pytest.raises(SealError, match="FIN put more than 16 MiB on standard output and was ended"):
+            await finalize(sealer(tmp_path, "exec cat /dev/zero"), tmp_path)
+
+
+async def test_of_a_flood_of_words_the_beginning_is_passed_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flood = "yes flood | head -n 100000 >&2; yes '' | head -n 1000000 >&2; echo '{}'"
+    async with asyncio.timeout(60):
+        await finalize(sealer(tmp_path, flood), tmp_path)
+    said = [text for text in caplog.messages if text.startswith("FIN of sector 15: ")]
+    assert 5_000 < len(said) < 20_000
+    assert said[-1].endswith("it says more than is passed on here; lines are left out")
+
+
+def test_after_a_flood_words_are_passed_on_again_with_how_many_were_not() -> None:
+    now = 0.0
+    heard: list[str] = []
+    words = Words(heard.append, lambda: now)
+    for _ in range(20_000):
+        words("flood")
+    passed = heard.count("flood")
+    assert heard[-1] == "it says more than is passed on here; lines are left out"
+    now = 3600.0
+    words("calm")
+    assert heard[-2:] == [f"{20_000 - passed} lines were left out", "calm"]
+    words("x" * (2 << 20))
+    assert heard[-1] == "it says more than is passed on here; lines are left out"
+
+
+SEALED = "bagboea4b5abcamxmh7exq7vrvacvajooeapagr3a4g3tpjhw73iny47hvafw76gr"
+CLAIM = SealClaim(
+    proof_type=5,
+    sector=SectorId(1000, 15),
+    ticket=bytes(32),
+    seed=bytes(32),
+    comm_d=DATA,
+    comm_r=SEALED,
+    proof=bytes(192),
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo '[]'", "ended with exit code 0 and no result"),
+        ("echo null", "ended with exit code 0 and no result"),
+        ("echo '{\"Error\":1}'; exit 1", "ended with exit code 1 and no result"),
+        ("head -c 100000 /dev/zero | tr '\\0' '['", "ended with exit code 0 and no result"),
+        ("exit 5", "ended with exit code 5 and no result"),
+        ('echo \'{"Error":{"Message":"no key"}}\'; exit 3', "no key$"),
+        ("kill -9 $$", "lotus-proofs was killed from outside"),
+        ("exec cat /dev/zero", "more than 16 MiB on standard output"),
+        ("sleep 600", "gave no answer in 1 s; does the disk of the parameters hang?"),
+    ],
+)
+async def test_a_proof_that_cannot_be_checked_says_why_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    if script == "sleep 600":
+        monkeypatch.setattr(verify, "LONGEST_CHECK", 1.0)
+    checks = RealVerifier(sealer(tmp_path, f"cat > {tmp_path}/asked; {script}").program, {})
+    async with asyncio.timeout(30):
+        with pytest.raises(VerifyError, match=words.replace("?", r"\?")) as why:
+            await checks.verify_seal(CLAIM)
+    assert str(why.value).startswith("cannot verify the proof: ") and "\n" not in str(why.value)
+
+
+async def test_a_check_is_over_when_the_program_is(tmp_path: Path) -> None:
+    """Whatever it has left in the background ends with it."""
+    said = 'sleep 600 & echo $! > "$HOME/inner"; cat > "$HOME/asked"; echo \'{"Valid":true}\''
+    checks = RealVerifier(sealer(tmp_path, said).program, {"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    async with asyncio.timeout(20):
+        assert await checks.verify_seal(CLAIM)
+    left = int((tmp_path / "inner").read_text())
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
 async def test_a_program_that_wrote_no_output_is_one_line(tmp_path: Path) -> None:
     lazy = sealer(tmp_path, "echo '{}'")
     files = {
@@ -196,7 +334,20 @@ async def test_a_program_that_wrote_no_output_is_one_line(tmp_path: Path) -> Non
         await lazy.precommit1(Job("call", TaskType.PRECOMMIT1, REF), bytes(32), [], files)
 
 
-@pytest.mark.parametrize("said", ['{"msg":"done","level":"info","max_rss":5}', "[" * 100_000])
+FIGURES = '{"msg":"done","level":"info","seconds":%s,"user_seconds":1,"system_seconds":1,"max_rss":%s}'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"msg":"done","level":"info","max_rss":5}',
+        "[" * 100_000,
+        FIGURES % (1, "1e999"),
+        FIGURES % ("1" + "0" * 400, 1),
+        FIGURES % ("NaN", 1),
+        FIGURES % (-1, 1),
+    ],
+)
 async def test_odd_log_lines_end_no_task(tmp_path: Path, said: str) -> None:
     (tmp_path / "said").write_text(said + "\n")
     await finalize(sealer(tmp_path, f"cat {tmp_path}/said >&2; echo '{{}}'"), tmp_path)
@@ -365,21 +516,21 @@ async def test_a_daemon_that_a_command_leaves_does_not_hold_its_task(
         os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("piece", [b"", bytes(1 << 20)])
+@pytest.mark.parametrize("size", [127, 127 << 13])
 async def test_nor_does_one_that_the_program_leaves_and_that_holds_its_input(
-    tmp_path: Path, piece: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "GRACE", 0.2)
     monkeypatch.setattr(child, "LOOK", 0.4)
     script = f"""exec 3<&0
     setsid sh -c 'echo $$ > {tmp_path}/daemon; exec sleep 600' <&3 &
     while ! [ -s {tmp_path}/daemon ]; do sleep 0.02; done
-    echo '{{"Size":2048,"PieceCID":{{"/":"baga"}}}}'"""
+    echo '{{"Size":{size // 127 * 128},"PieceCID":{{"/":"{DATA}"}}}}'"""
     job = Job("call", TaskType.DATA_CID, REF)
     try:
         async with asyncio.timeout(20):
-            told = await sealer(tmp_path, script).data_cid(job, len(piece), BytesReader(piece))
-        assert told.Size == 2048
+            told = await sealer(tmp_path, script).data_cid(job, size, BytesReader(bytes(size)))
+        assert told.Size == size // 127 * 128
     finally:
         os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
 
@@ -387,7 +538,7 @@ async def test_nor_does_one_that_the_program_leaves_and_that_holds_its_input(
 EXTERNAL_WORKER = """
 import asyncio, sys
 from pathlib import Path
-from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.types import SectorID, SectorRef
 from lotus_sched_cli.sealers.base import Job
 from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer
