@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final
 
 import jwt
 import msgspec
 from jwt.algorithms import HMACAlgorithm
 
-__all__ = ["ALL", "LocalVerifier", "RemoteVerifier", "TokenError", "prefix", "sign", "verify"]
+__all__ = ["ALL", "LocalVerifier", "TokenError", "sign", "verify"]
 
 #: Permissions in Lotus's order. A token holds each one that it needs: they do not include each other.
 ALL: Final = ("read", "write", "sign", "admin")
@@ -28,13 +26,6 @@ class TokenError(Exception):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"JWT Verification failed: {why}")
-
-
-def prefix(perm: str) -> list[str]:
-    """The permissions that ``auth create-token --perm`` asks for: ``sign`` → read, write, sign. Raises ValueError."""
-    if perm not in ALL:
-        raise ValueError(f"--perm flag has to be one of: [{' '.join(ALL)}]")
-    return list(ALL[: ALL.index(perm) + 1])
 
 
 def sign(secret: bytes, allow: list[str] | tuple[str, ...]) -> str:
@@ -78,42 +69,6 @@ class LocalVerifier:
     def cached(self, token: str) -> frozenset[str] | None:
         """What this very text gave before. Tokens never expire and only a good one is kept."""
         return self._known.get(token)
-
-
-class Asks(Protocol):
-    """What `RemoteVerifier` needs of a caller."""
-
-    async def call(self, method: str, *params: Any, result: Any = Any) -> Any: ...
-
-
-class RemoteVerifier:
-    """Asks another node's ``AuthVerify``, as a worker asks its miner.
-
-    ``keep``: seconds that an answer is good for; 0 asks each time, as Lotus's worker does. Raises what the call raises.
-    """
-
-    def __init__(
-        self, caller: Asks, *, keep: float = 0.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._caller = caller
-        self._keep = keep
-        self._clock = clock
-        self._known: dict[str, tuple[float, frozenset[str]]] = {}
-
-    async def __call__(self, token: str) -> list[str]:
-        perms: list[str] = await self._caller.call("AuthVerify", token, result=list[str])
-        if self._keep > 0:
-            if len(self._known) >= _CACHE:
-                self._known.clear()
-            self._known[token] = (self._clock() + self._keep, frozenset(perms))
-        return perms
-
-    def cached(self, token: str) -> frozenset[str] | None:
-        """The answer to this very text, while it is good."""
-        known = self._known.get(token)
-        if known is None or known[0] < self._clock():
-            return None
-        return known[1]
 
 
 def _unbase64(text: str) -> bytes:

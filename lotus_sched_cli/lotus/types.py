@@ -2,7 +2,7 @@
 
 Every member has Go's zero value as default, since Go leaves absent ones at zero; ``None`` stands where Go
 writes ``null`` (nil slices, maps, pointers, undefined CIDs). Bytes are standard base64 on the wire. Times stay
-RFC 3339 text with up to nine fraction digits (``units.go_time`` makes one, ``units.parse_time`` reads it), durations
+RFC 3339 text with up to nine fraction digits (``units.go_time`` makes one), durations
 are nanoseconds. Members that are ours alone come from ``extras`` and are left out while unset.
 
 Sources: Lotus ``storage/sealer/storiface``, ``api/types.go``, ``storage/sealer/fsutil/statfs.go``.
@@ -414,7 +414,7 @@ class CommitBatchRes(Struct, frozen=True):
 
 
 class NumAssignerMeta(Struct, frozen=True):
-    """Bit fields as run lengths (``units.rle_decode``)."""
+    """Bit fields as run lengths (``units.runs_of_rle``)."""
 
     Reserved: list[int] | None = None
     Allocated: list[int] | None = None

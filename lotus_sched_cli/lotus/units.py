@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from typing import Final
 
 __all__ = [
-    "bytes_size", "deci_str", "epoch_time", "fil", "fil_short", "format_ranges", "format_runs", "go_age", "go_duration",
-    "go_time", "parse_duration", "parse_ranges", "parse_size", "parse_time", "rle_decode", "rle_encode", "rle_of_runs",
+    "bytes_size", "deci_str", "fil", "fil_short", "format_runs", "go_age", "go_duration",
+    "go_time", "parse_duration", "parse_ranges", "parse_size", "rle_encode", "rle_of_runs",
     "runs_of_rle", "size_str",
 ]  # fmt: skip
 
@@ -163,48 +163,8 @@ def go_time(seconds: float | None = None, *, ns: int | None = None) -> str:
     return f"{head}.{digits}Z" if digits else f"{head}Z"
 
 
-_TIME_TEXT: Final = re.compile(r"^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:\d\d)$")
-
-
-def parse_time(text: str) -> float:
-    """Unix seconds of an RFC 3339 time. Raises ValueError."""
-    match = _TIME_TEXT.match(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no RFC 3339 time, as in 2006-01-02T15:04:05Z")
-    date, clock, part, zone = match.groups()
-    moment = datetime.fromisoformat(f"{date}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-    # Not timestamp() of a time with its fraction: nine digits would not fit.
-    whole = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds()  # noqa: UP017
-    return whole + (float(f"0.{part}") if part else 0.0)
-
-
-_PERIODS: Final = (
-    ("year", 365 * 86400),
-    ("week", 7 * 86400),
-    ("day", 86400),
-    ("hour", 3600),
-    ("minute", 60),
-    ("second", 1),
-)
-
-
-def epoch_time(now: int, epoch: int, block_delay: int) -> str:
-    """An epoch with its distance: ``1944975 (in 2 weeks 3 days)``, ``100 (1 minute 30 seconds ago)``, ``5 (now)``."""
-    if now == epoch:
-        return f"{epoch} (now)"
-    seconds = abs(epoch - now) * block_delay
-    words = []
-    for name, length in _PERIODS:
-        count, seconds = divmod(seconds, length)
-        if count:
-            words.append(f"{count} {name}{'s' if count != 1 else ''}")
-    distance = " ".join(words[:2])
-    return f"{epoch} ({distance} ago)" if now > epoch else f"{epoch} (in {distance})"
-
-
 # --- money -----------------------------------------------------------------------------------------------------
 
-_ATTO: Final = 10**18
 _SI: Final = (
     ("a", 0),
     ("f", 3),
@@ -289,17 +249,6 @@ def runs_of_rle(rle: Iterable[int] | None) -> list[tuple[int, int]]:
     return out
 
 
-def format_ranges(numbers: Iterable[int]) -> str:
-    """Numbers as ``1-3,7``; no number at all prints ``0``, as in Lotus."""
-    runs: list[list[int]] = []
-    for n in sorted(set(numbers)):
-        if runs and n == runs[-1][1] + 1:
-            runs[-1][1] = n
-        else:
-            runs.append([n, n])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs) or "0"
-
-
 def rle_encode(numbers: Iterable[int]) -> list[int]:
     """A bit field as Lotus's JSON: run lengths, the first of zeros; empty is ``[0]``."""
     out: list[int] = []
@@ -311,14 +260,3 @@ def rle_encode(numbers: Iterable[int]) -> list[int]:
             out += [n - at, 1]
         at = n + 1
     return out or [0]
-
-
-def rle_decode(runs: Iterable[int] | None) -> list[int]:
-    """The numbers in a bit field. Large runs are written out: for counts of sectors, not for the whole of uint64."""
-    out: list[int] = []
-    at = 0
-    for i, length in enumerate(runs or ()):
-        if i % 2:
-            out.extend(range(at, at + length))
-        at += length
-    return out

@@ -18,18 +18,6 @@ from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus import cids
 from lotus_sched_cli.lotus.types import CallError, Cid, PieceInfo, SectorCids, SectorID, SectorRef
 
-#: The method of a task's own call. A FETCH task is a move: Fetch to storage, then MoveStorage.
-METHODS: Final = {
-    TaskType.ADD_PIECE: "AddPiece",
-    TaskType.PRECOMMIT1: "SealPreCommit1",
-    TaskType.PRECOMMIT2: "SealPreCommit2",
-    TaskType.COMMIT1: "SealCommit1",
-    TaskType.COMMIT2: "SealCommit2",
-    TaskType.FINALIZE: "FinalizeSector",
-    TaskType.FINALIZE_UNSEALED: "ReleaseUnsealed",
-    TaskType.FETCH: "MoveStorage",
-}
-
 #: A sealer says this when a PreCommit2 found the replica half encoded: only a new PreCommit1 helps.
 REPLICA_SPOILED: Final = "replica is half encoded"
 

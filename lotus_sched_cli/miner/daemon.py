@@ -15,7 +15,6 @@ from typing import Final
 
 from aiohttp import web
 
-from lotus_sched_cli.core.tasks import FileType
 from lotus_sched_cli.lotus import auth, logs, service
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.repo import Repo, RepoError
@@ -56,7 +55,6 @@ _config_log: Final = logs.get("config")
 VERSION: Final = "v1.36.2-dev+simulated"
 #: Soft limit of open files that is asked for, and that Lotus wants.
 FILES: Final = 100_000
-_ALL_FILES: Final = FileType(63)
 
 
 async def run(options: MinerRunOptions) -> None:

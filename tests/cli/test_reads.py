@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from lotus_sched_cli.cli.render.numbers import epoch_time
+from lotus_sched_cli.cli.views.sectors import Chain
+
 from .conftest import WORKER_A, WORKER_B, FakeApi, Refused, Run, stats
 
 GIB = 1 << 30
@@ -311,3 +314,10 @@ def test_what_logs_tell_is_asked_for_only_where_it_is_shown(farm: FakeApi, miner
         "1", "Proving", "NO", "NO", "n/a", "1h1m1s", "12", "CC",
     ]  # fmt: skip
     assert ("SectorsTable", [True]) in farm.calls
+
+
+def test_epochs_tell_how_far_away_they_are() -> None:
+    assert epoch_time(Chain(head=100), 100) == "100 (now)"
+    assert epoch_time(Chain(head=103), 100) == "100 (1 minute 30 seconds ago)"
+    assert epoch_time(Chain(head=0), 17 * 2880) == "48960 (in 2 weeks 3 days)"
+    assert epoch_time(Chain(), 100) == "100"

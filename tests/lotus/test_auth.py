@@ -63,31 +63,3 @@ async def test_a_verifier_remembers_good_tokens_only() -> None:
     with pytest.raises(auth.TokenError):
         await verifier("abc")
     assert verifier.cached("abc") is None
-
-
-def test_create_token_asks_for_all_up_to_the_named_one() -> None:
-    assert auth.prefix("sign") == ["read", "write", "sign"]
-    with pytest.raises(ValueError, match=r"--perm flag has to be one of: \[read write sign admin\]"):
-        auth.prefix("root")
-
-
-async def test_a_worker_asks_its_miner_each_time_unless_told_to_keep_the_answer() -> None:
-    class Miner:
-        asked = 0
-
-        async def call(self, method: str, *params: object, result: object = None) -> list[str]:
-            assert (method, params) == ("AuthVerify", ("tok",))
-            self.asked += 1
-            return ["admin"]
-
-    now = 0.0
-    miner = Miner()
-    each_time = auth.RemoteVerifier(miner)
-    assert await each_time("tok") == ["admin"]
-    assert each_time.cached("tok") is None
-    keeping = auth.RemoteVerifier(miner, keep=5, clock=lambda: now)
-    assert await keeping("tok") == ["admin"]
-    assert keeping.cached("tok") == {"admin"}
-    now = 6.0
-    assert keeping.cached("tok") is None
-    assert miner.asked == 2

@@ -36,7 +36,6 @@ COLORS: Final[dict[str, str]] = {
     )
     for state in states
 }
-REMOVED: Final = "Removed"
 
 
 def color_of(state: str) -> str:

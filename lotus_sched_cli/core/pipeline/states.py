@@ -82,19 +82,6 @@ _FORCED_TERMINATION: Final = frozenset(
     {State.TERMINATING, State.TERMINATE_WAIT, State.TERMINATE_FINALITY, State.TERMINATE_FAILED}
 )
 
-#: Not yet packed (Lotus's *staging*).
-STAGING: Final = frozenset(
-    {
-        State.UNDEFINED,
-        State.EMPTY,
-        State.WAIT_DEALS,
-        State.ADD_PIECE,
-        State.ADD_PIECE_FAILED,
-        State.SNAP_DEALS_WAIT_DEALS,
-        State.SNAP_DEALS_ADD_PIECE,
-    }
-)
-
 #: Done with sealing (Lotus's *proving*, without FinalizeEarly).
 PROVING: Final = (
     frozenset(
@@ -158,8 +145,6 @@ BY_HAND: Final = frozenset(
         State.FAULTED_FINAL,
     }
 )
-
-FAILED: Final = RETRIED | BY_HAND
 
 #: The states in which the pipeline does something; in every other one the sector rests.
 WORKING: Final = RETRIED | {
