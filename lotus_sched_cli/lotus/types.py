@@ -105,6 +105,11 @@ class CallError(Struct, frozen=True):
         return f"storage call error {self.Code}: {self.Message}"
 
 
+#: What Lotus says for a call that an operator ended, and for a request that he took out of the queue.
+TASK_ABORTED: Final = "task aborted"
+REQUEST_REMOVED: Final = "scheduling request removed"
+
+
 class Header(Struct, frozen=True):
     Key: str = ""
     Value: str = ""

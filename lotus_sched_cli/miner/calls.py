@@ -16,14 +16,19 @@ from lotus_sched_cli.core.pipeline import events as ev
 from lotus_sched_cli.core.proofs import sector_size
 from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus import cids
-from lotus_sched_cli.lotus.types import CallError, Cid, PieceInfo, SectorCids, SectorID, SectorRef
+from lotus_sched_cli.lotus.types import (
+    REQUEST_REMOVED,
+    TASK_ABORTED,
+    CallError,
+    Cid,
+    PieceInfo,
+    SectorCids,
+    SectorID,
+    SectorRef,
+)
 
 #: A sealer says this when a PreCommit2 found the replica half encoded: only a new PreCommit1 helps.
 REPLICA_SPOILED: Final = "replica is half encoded"
-
-#: What Lotus says for a call that an operator ended, and for a request that he took out of the queue.
-ABORTED: Final = "task aborted"
-REQUEST_REMOVED: Final = "scheduling request removed"
 
 
 class BadResult(ValueError):
@@ -60,7 +65,7 @@ def outcome(
     """What the pipeline is told when a task is over. A result that is none counts as a failure."""
     if error is not None:
         text = str(error)
-        cancelled = text.endswith((ABORTED, REQUEST_REMOVED))
+        cancelled = text.endswith((TASK_ABORTED, REQUEST_REMOVED))
         return ev.TaskFailed(turn, text, cancelled, redo=REPLICA_SPOILED in text)
     try:
         return _success(sector, task, turn, result or b"null")

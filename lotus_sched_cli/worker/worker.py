@@ -19,7 +19,7 @@ from lotus_sched_cli.lotus.extras import TaskUsage
 from lotus_sched_cli.lotus.rpc.client import Caller
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.rpc.streams import Reader
-from lotus_sched_cli.lotus.types import NIL_UUID, CallError, CallID, SectorRef
+from lotus_sched_cli.lotus.types import NIL_UUID, TASK_ABORTED, CallError, CallID, SectorRef
 from lotus_sched_cli.sealers.base import Job, Sealer, SealError, Usage
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.store import Store
@@ -32,8 +32,6 @@ log: Final = logs.get("advmgr")
 
 #: What a job does: sealing and its storage steps. Its value is the Return's result.
 Work = Callable[[Job], Awaitable[Any]]
-
-ABORTED: Final = "task aborted"
 
 #: Seconds that a change of caps waits for the miner to have heard of it.
 _TOLD: Final = 5.0
@@ -260,7 +258,7 @@ class Worker:
         except asyncio.CancelledError:
             if not held.aborted:
                 raise
-            error = CallError(0, ABORTED)
+            error = CallError(0, TASK_ABORTED)
         except Exception as why:
             error = self._call_error(why, what)
         held.finishing = True
@@ -268,7 +266,7 @@ class Worker:
         await self._keep(held, returns, what)
         if error is None:
             log.info(f"finished {what}{simulated}{_took(held.usage)}")
-        elif error.Message != ABORTED:
+        elif error.Message != TASK_ABORTED:
             log.error(f"failed {what}{simulated}: {error.Message}")
         else:
             log.warn(f"aborted {what}{simulated}")

@@ -12,8 +12,7 @@ import pytest
 from miner.dispatch_stage import FakeWorker, Stage, stage
 
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
-from lotus_sched_cli.lotus.types import CallError, CallID
-from lotus_sched_cli.miner.dispatch.wire import ABORTED
+from lotus_sched_cli.lotus.types import TASK_ABORTED, CallError, CallID
 from lotus_sched_cli.miner.leftovers import remember
 from lotus_sched_cli.miner.records import Phase, TaskRow
 
@@ -206,7 +205,7 @@ async def test_an_abort_that_is_answered_late_leaves_the_pc2_where_it_has_gone(
     monkeypatch.setattr(w, "call", late)
     abort = asyncio.create_task(s.dispatch.abort(fetch))
     await s.until(lambda: w.aborted == [fetch.ID])
-    await s.dispatch.returned("ReturnFetch", fetch, None, CallError(0, ABORTED))
+    await s.dispatch.returned("ReturnFetch", fetch, None, CallError(0, TASK_ABORTED))
     await s.until(lambda: promised(s) == [])
     other = await s.worker("other", P2)
     await s.until(lambda: other.methods == ["Fetch"])

@@ -14,7 +14,7 @@ from lotus_sched_cli.core.events import Event, Outcome, TaskEnded, TaskQueued
 from lotus_sched_cli.core.tasks import SectorId, TaskType
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcError
-from lotus_sched_cli.lotus.types import CallError
+from lotus_sched_cli.lotus.types import REQUEST_REMOVED, TASK_ABORTED, CallError
 from lotus_sched_cli.miner.clock import Clock
 from lotus_sched_cli.miner.known_workers import Worker
 from lotus_sched_cli.miner.leftovers import remember
@@ -25,7 +25,7 @@ from lotus_sched_cli.miner.store import Store, Writes
 from lotus_sched_cli.miner.workers import Registry
 
 from .flight import Flight, Pipeline
-from .wire import ABORTED, REMOVED, outcome_of
+from .wire import outcome_of
 
 log = get("advmgr")
 
@@ -256,7 +256,7 @@ class Desk:
         asker: asyncio.Task[Any] | None,
     ) -> None:
         if outcome is None:
-            aborted = error is not None and error.Message.endswith(ABORTED)
+            aborted = error is not None and error.Message.endswith(TASK_ABORTED)
             outcome = Outcome.CANCELLED if aborted else outcome_of(error)
         again = outcome in (Outcome.AGAIN, Outcome.NO_SPACE)
         try:
@@ -316,7 +316,7 @@ class Desk:
             body = None if error is None else msgspec.json.encode(error)
             writes.task(flight.row.id, phase=Phase.RETURNED, result=result, error=body)
             worker = self.worker_of(flight)
-            by_hand = error is not None and error.Message.endswith((ABORTED, REMOVED))
+            by_hand = error is not None and error.Message.endswith((TASK_ABORTED, REQUEST_REMOVED))
             if worker is not None and not by_hand:
                 self.measured.ended(writes, worker.number, flight.row, self.clock(), failed=error is not None)
             if error is None and flight.row.type is TaskType.PRECOMMIT1 and flight.row.worker_id:

@@ -10,14 +10,13 @@ from typing import Any, Final
 from lotus_sched_cli.core.events import Outcome, TaskEnded, TaskQueued, TaskRemoved
 from lotus_sched_cli.lotus.logs import get
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
-from lotus_sched_cli.lotus.types import CallError, CallID, SectorID
+from lotus_sched_cli.lotus.types import REQUEST_REMOVED, TASK_ABORTED, CallError, CallID, SectorID
 from lotus_sched_cli.miner.known_workers import Worker
 from lotus_sched_cli.miner.records import Phase
 
 from .ahead import Aheads
 from .desk import Desk
 from .flight import Flight
-from .wire import ABORTED, REMOVED
 
 log = get("advmgr")
 
@@ -66,9 +65,9 @@ class Ends:
             return  # its Return has come meanwhile, and the task may be on another worker by now
         if flight.ahead:
             # Only the fetch was aborted; the task waits on.
-            await self._aheads.failed(flight, ABORTED)
+            await self._aheads.failed(flight, TASK_ABORTED)
         elif flight.on_worker:
-            await self._desk.settle(flight, None, CallError(0, ABORTED), outcome=Outcome.CANCELLED)
+            await self._desk.settle(flight, None, CallError(0, TASK_ABORTED), outcome=Outcome.CANCELLED)
 
     async def give_up(self, call: CallID) -> None:
         """``abort --force``: the call is lost, its task queued again as after a worker's restart."""
@@ -93,7 +92,7 @@ class Ends:
 
     async def _take_out(self, flight: Flight) -> None:
         try:
-            await self._desk.settle(flight, None, CallError(0, REMOVED), outcome=Outcome.CANCELLED)
+            await self._desk.settle(flight, None, CallError(0, REQUEST_REMOVED), outcome=Outcome.CANCELLED)
         except RpcError:
             if not flight.cancelling:  # nobody wants it then: it must not come back
                 self._desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))

@@ -32,9 +32,6 @@ _COPIES: Final = frozenset(
     {TaskType.UNSEAL, TaskType.REPLICA_UPDATE, TaskType.PROVE_REPLICA_UPDATE1, TaskType.REGEN_SECTOR_KEY}
 )
 
-ABORTED: Final = "task aborted"
-REMOVED: Final = "scheduling request removed"
-
 
 def fetch_kind(task: TaskType) -> tuple[PathType, AcquireMode]:
     """Where the prepare step of a task puts the files, and whether their source is deleted."""
