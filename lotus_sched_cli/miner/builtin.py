@@ -1,4 +1,4 @@
-"""Lotus's built-in worker, for the miner's own paths (DESIGN.md §4): in process, no HTTP, no store of calls.
+"""Lotus's built-in worker, for the miner's own paths (docs/design.md §4): in process, no HTTP, no store of calls.
 
 It always offers C1, PR1, FIN, GET, FUS and FRU, the rest as ``[Storage]``'s Allow… keys say.
 """

@@ -17,7 +17,13 @@ from lotus_sched_cli.miner.config import KEYS
 ROOT = Path(__file__).parents[2]
 #: Made from what it would be compared with.
 GENERATED = ROOT / "docs/commands.md"
+#: The maintainers' fact sheets (docs/design.md).
+OUTSIDE = {"scheduling.md", "lotus-wire.md", "lotus-cli.md"}
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "deploy/README.md"])
+CODE = [
+    file for room in ("lotus_sched_cli", "bench", "tests", "tools") for file in (ROOT / room).rglob("*.py")
+]
+NAMED = re.compile(r"(?<![.\w])(?:[a-z]\w*\.py|[A-Za-z][\w-]*(?:\.zh)?\.md)\b")
 
 
 def nodes() -> list[Node]:
@@ -60,6 +66,12 @@ def test_every_refusal_has_its_place_and_advice() -> None:
     for why in Why:
         assert f"\n## {why.value}\n" in text
         assert ADVICE[why].do
+
+
+def test_files_that_code_and_documents_name_exist() -> None:
+    there = {path.name for path in [*CODE, *PAGES]} | OUTSIDE
+    for path in [*CODE, *PAGES]:
+        assert set(NAMED.findall(path.read_text())) <= there, path.relative_to(ROOT)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
