@@ -105,7 +105,7 @@ class _Start:
     def __init__(
         self,
         options: MinerRunOptions,
-        environ: Mapping[str, str],
+        environ: dict[str, str],
         repo: Repo,
         config: Config,
         stop: asyncio.Event,
@@ -126,7 +126,7 @@ class _Start:
         if self._options.manage_fdlimit:
             _raise_file_limit(self._alerts)
         if not self._options.enable_gpu_proving:
-            os.environ["BELLMAN_NO_GPU"] = "true"
+            self._environ["BELLMAN_NO_GPU"] = "true"
         settings = builtin.sim_config(repo.path)
         if left := await asyncio.to_thread(child.end_leftovers, repo.path):
             log.warn(f"ended {left} sealing processes that an earlier run of this miner had left")

@@ -142,7 +142,7 @@ class _Start:
         await self._check_parameters()
         _check_files(self._chosen.sealer, size)
         if not options.enable_gpu_proving:
-            os.environ["BELLMAN_NO_GPU"] = self._environ["BELLMAN_NO_GPU"] = "true"
+            self._environ["BELLMAN_NO_GPU"] = "true"
         cards = await asyncio.to_thread(gpus.detect, self._environ)
         if cards.warning:
             log.warn(cards.warning)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.client import HttpCaller
 from lotus_sched_cli.lotus.rpc.errors import RpcError
+from lotus_sched_cli.miner import builtin
 from lotus_sched_cli.miner.daemon import run
 from lotus_sched_cli.miner.init import init
 from lotus_sched_cli.miner.options import MinerInitOptions, MinerRunOptions
@@ -46,9 +48,9 @@ async def repo(tmp_path: Path, config: str = FAST) -> Path:
 
 
 @asynccontextmanager
-async def miner(path: Path) -> AsyncIterator[HttpCaller]:
+async def miner(path: Path, **options: Any) -> AsyncIterator[HttpCaller]:
     (path / "api").unlink(missing_ok=True)
-    daemon = asyncio.create_task(run(MinerRunOptions(miner_repo=path, environ={}, heartbeat=0.3)))
+    daemon = asyncio.create_task(run(MinerRunOptions(miner_repo=path, environ={}, heartbeat=0.3, **options)))
     await answered(daemon, lambda: (path / "api").exists())
     parts = (path / "api").read_text().split("/")
     caller = HttpCaller(f"http://{parts[2]}:{parts[4]}/rpc/v0", (path / "token").read_text())
@@ -262,3 +264,14 @@ async def test_a_path_can_be_attached_and_detached_while_it_runs(tmp_path: Path)
         assert str(extra) not in (path / "storage.json").read_text()
         with pytest.raises(RpcError, match="no local paths match"):
             await api.call("StorageDetachLocal", str(extra), result=None)
+
+
+async def test_the_miners_own_worker_keeps_off_the_gpus_where_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ: list[Mapping[str, str]] = []
+    make = builtin.make
+    monkeypatch.setattr(builtin, "make", lambda *given: environ.append(given[-1]) or make(*given))
+    async with miner(await repo(tmp_path), enable_gpu_proving=False):
+        assert [one.get("BELLMAN_NO_GPU") for one in environ] == ["true"]
+    assert "BELLMAN_NO_GPU" not in os.environ
