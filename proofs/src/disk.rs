@@ -172,12 +172,17 @@ pub fn part_of(path: &Path) -> Outcome<(PathBuf, File)> {
             return Err(Failure::new(Code::Failed, format!("{}: another process is writing it", part.display())));
         }
         // Whoever held the lock may have renamed the file meanwhile.
-        let own = file.metadata().map_err(failed)?;
-        if fs::symlink_metadata(&part).is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
+        if is_at(&file, &part) {
             file.set_len(0).map_err(failed)?;
             return Ok((part, file));
         }
     }
+}
+
+/// Whether the open file is the one that has this name.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(own), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
+    (own.dev(), own.ino()) == (there.dev(), there.ino())
 }
 
 /// Makes a rename last. Not every file system can; then the file is there or not, but never half.
@@ -230,13 +235,17 @@ const SCRATCH_PREFIX: &str = "lotus-proofs-scratch-";
 pub fn scratch(parent: &Path) -> Outcome<PathBuf> {
     make_folder(parent)?;
     sweep(parent);
-    let name = format!("{SCRATCH_PREFIX}{}-{:x}", std::process::id(), rand::random::<u32>());
-    let lock_path = parent.join(format!("{name}.lock"));
     // The lock comes before the folder, so that no folder is ever seen without it.
-    let lock = Lock::try_now(&lock_path)?
-        .ok_or_else(|| Failure::new(Code::Failed, format!("{}: taken by another process", lock_path.display())))?;
-    std::mem::forget(lock);
-    let folder = parent.join(name);
+    let folder = loop {
+        let name = format!("{SCRATCH_PREFIX}{}-{:x}", std::process::id(), rand::random::<u32>());
+        let lock_path = parent.join(format!("{name}.lock"));
+        let Some(lock) = Lock::try_now(&lock_path)? else { continue };
+        // One who swept may have had it first, and removed it.
+        if is_at(&lock.0, &lock_path) {
+            std::mem::forget(lock);
+            break parent.join(name);
+        }
+    };
     fs::create_dir(&folder).map_err(|why| Failure::of_io(folder.display(), &why))?;
     SCRATCH.lock().expect("not poisoned").push(folder.clone());
     Ok(folder)
@@ -258,10 +267,14 @@ fn remove_scratch(folder: &Path) {
 fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let ours = name.to_str().is_some_and(|name| name.starts_with(SCRATCH_PREFIX) && !name.ends_with(".lock"));
-        if ours && matches!(Lock::try_now(&entry.path().with_extension("lock")), Ok(Some(_))) {
-            logging::info("removing what a killed process left", json!({"folder": shown(&entry.path())}));
-            remove_scratch(&entry.path());
+        if !name.to_str().is_some_and(|name| name.starts_with(SCRATCH_PREFIX)) {
+            continue;
+        }
+        // A folder or its lock: of one killed at its beginning or end there is only that.
+        let folder = entry.path().with_extension("");
+        if let Ok(Some(_held)) = Lock::try_now(&folder.with_extension("lock")) {
+            logging::info("removing what a killed process left", json!({"folder": shown(&folder)}));
+            remove_scratch(&folder);
         }
     }
 }

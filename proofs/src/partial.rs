@@ -15,6 +15,9 @@ use crate::rle::{self, Ranges};
 /// More than any field of 64GiB in pieces of 128 bytes; guards the reading of a broken length.
 const LONGEST_FIELD: u64 = 64 << 20;
 
+/// A list's bytes up to which one is looked for in the place of another.
+const LONGEST_TORN: u64 = 1 << 16;
+
 pub struct PartialFile {
     path: PathBuf,
     file: File,
@@ -76,12 +79,18 @@ impl PartialFile {
         self.save()
     }
 
+    /// In one call, so that a kill leaves the list from before or this one. Behind a shorter one the other's end stays until
+    /// the next call; `shorter_list` knows it.
     fn save(&mut self) -> Outcome<()> {
         let mut field = rle::encode(&self.written);
         field.extend((field.len() as u32).to_le_bytes());
         let save = || -> std::io::Result<()> {
-            self.file.set_len(self.size + field.len() as u64)?;
+            let end = self.size + field.len() as u64;
+            let before = self.file.metadata()?.len();
             self.file.write_all_at(&field, self.size)?;
+            if before > end {
+                self.file.set_len(end)?;
+            }
             self.file.sync_all()
         };
         save().map_err(|why| Failure::of_io(self.path.display(), &why))
@@ -126,15 +135,35 @@ fn read_field(path: &Path, file: &mut File, size: u64) -> Outcome<Ranges> {
     let mut tail = [0; 4];
     file.read_exact_at(&mut tail, length - 4).map_err(|why| Failure::of_io(path.display(), &why))?;
     let field_length = u64::from(u32::from_le_bytes(tail));
-    if size + field_length + 4 != length || field_length > LONGEST_FIELD {
+    let torn = size + field_length + 4 != length;
+    if torn && length - size <= LONGEST_TORN {
+        let mut list = vec![0; (length - size) as usize];
+        file.read_exact_at(&mut list, size).map_err(|why| Failure::of_io(path.display(), &why))?;
+        if let Some(written) = shorter_list(&list).filter(|written| within(written, size)) {
+            return Ok(written);
+        }
+    }
+    if torn || field_length > LONGEST_FIELD {
         return broken(format!("{length} bytes; its end speaks of {}", size + field_length + 4));
     }
     let mut field = vec![0; field_length as usize];
     file.read_exact_at(&mut field, size).map_err(|why| Failure::of_io(path.display(), &why))?;
     match rle::decode(&field) {
-        Some(written) if written.last().is_none_or(|(_, end)| *end <= size) => Ok(written),
+        Some(written) if within(&written, size) => Ok(written),
         _ => broken("the list of what is written cannot be read".into()),
     }
+}
+
+fn within(written: &Ranges, size: u64) -> bool {
+    written.last().is_none_or(|(_, end)| *end <= size)
+}
+
+/// A list that took a longer one's place, with the end of that behind it: who wrote it was killed before cutting it off.
+fn shorter_list(list: &[u8]) -> Option<Ranges> {
+    (1..list.len().saturating_sub(4)).find_map(|length| {
+        let said = u32::from_le_bytes(list[length..length + 4].try_into().ok()?);
+        (said as usize == length).then(|| rle::decode(&list[..length])).flatten()
+    })
 }
 
 /// Takes unpadded bytes, writes them padded: whole blocks of 127 become 128.

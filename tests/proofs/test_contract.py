@@ -291,6 +291,7 @@ def test_terminated_it_ends_by_the_signal(program: Program) -> None:
 
 def test_finalize_keeps_what_unsealing_and_post_need(sector: Sector) -> None:
     sector.seal()
+    (sector.cache / "lotus-proofs-pc2.json.123.new").write_text("left by a kill")
     assert sector.program.run("finalize", sector.request()).code == OK
     assert {path.name for path in sector.cache.iterdir()} == {"p_aux", "t_aux", "sc-02-data-tree-r-last.dat"}
     output = sector.folder / "output"

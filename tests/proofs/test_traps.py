@@ -143,6 +143,7 @@ def test_what_a_killed_unseal_left_goes_with_the_next(sealed: Sector, tmp_path: 
     left.mkdir()
     (left / "sc-02-data-tree-d.dat").write_bytes(b"labels")
     left.with_suffix(".lock").touch()
+    (tmp_path / "lotus-proofs-scratch-2-def.lock").touch()
     request = sealed.unseal_request(0, 127, Output=str(tmp_path / "out"), Scratch=str(tmp_path))
     assert sealed.program.run("unseal-range", request).code == OK
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -167,6 +168,22 @@ def test_any_offset_gives_the_bytes_that_went_in(
 def test_outside_of_the_sector_there_is_nothing(sealed: Sector, offset: int, size: int) -> None:
     refused = sealed.program.run("unseal-range", sealed.unseal_request(offset, size, Output="/tmp/never"))
     assert refused.code == BAD_INPUT and "2032" in refused.error
+
+
+def test_an_unseal_killed_while_it_marks_leaves_a_file_to_go_on_with(sealed: Sector, tmp_path: Path) -> None:
+    """The list of the whole file is shorter than that of its second half, whose end stands behind it for a moment."""
+    file = tmp_path / "unsealed"
+    request = sealed.unseal_request(1016, 1016)
+    request["Paths"] = request["Paths"] | {"Unsealed": str(file)}
+    assert sealed.program.run("unseal-range", request).code == OK
+    half, whole = file.read_bytes(), sealed.unsealed.read_bytes()
+    assert len(half) > len(whole)
+    file.write_bytes(whole + half[len(whole) :])
+    assert sealed.program.run("unseal-range", request).code == OK
+    assert file.read_bytes() == whole
+    file.write_bytes(b"")
+    assert sealed.program.run("unseal-range", request | {"Offset": 0, "Size": 2032}).code == OK
+    assert file.read_bytes() == whole
 
 
 def test_a_piece_unseals_into_lotus_s_unsealed_file(sealed: Sector, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ use serde_json::{json, Value};
 use crate::disk;
 use crate::failure::{bad_input, Failure, Outcome};
 use crate::tasks::precommit2::MARKER;
-use crate::tasks::{existing_folder, read};
+use crate::tasks::{existing_folder, names_in, read};
 use crate::wire::{SectorPaths, SectorRef};
 
 #[derive(Deserialize)]
@@ -30,6 +30,9 @@ pub fn run(request: Value) -> Outcome<Value> {
     }
     clear_cache(&cache).map_err(|why| Failure::of_library("finalize", &why))?;
     clear_synthetic_proofs(&cache).map_err(|why| Failure::of_library("finalize", &why))?;
-    disk::remove_if_there(&cache.join(MARKER))?;
+    // And what a kill left of writing it.
+    for name in names_in(&cache)?.iter().filter(|name| name.starts_with(MARKER)) {
+        disk::remove_if_there(&cache.join(name))?;
+    }
     Ok(json!({}))
 }
