@@ -48,6 +48,7 @@ class RunOptions:
     no_default: bool = False
 
     parallel_fetch_limit: int = 5
+    #: These two are taken and without effect: no PoSt is made here.
     post_parallel_reads: int = 32
     post_read_timeout: float = 0.0
     timeout: float = 1800.0

@@ -81,10 +81,10 @@ def run(
         int, setting("parallel-fetch-limit", "most fetches at once")
     ] = DEFAULTS.parallel_fetch_limit,
     post_parallel_reads: Annotated[
-        int, setting("post-parallel-reads", "most challenge reads at once, 0 for no limit")
+        int, setting("post-parallel-reads", "taken and without effect: no PoSt is made here")
     ] = DEFAULTS.post_parallel_reads,
     post_read_timeout: Annotated[
-        str, setting("post-read-timeout", "longest challenge read, 0 for no limit", default="0s")
+        str, setting("post-read-timeout", "taken and without effect: no PoSt is made here", default="0s")
     ] = "0s",
     timeout: Annotated[
         str, setting("timeout", "longest wait for the miner when the own address is looked for, like 30m")
