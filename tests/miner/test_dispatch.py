@@ -547,7 +547,7 @@ async def test_after_a_restart_a_running_call_counts_before_anything_new_is_boun
     s = await life()
     await s.connect(worker)
     waiting = await s.submit(2, C2)
-    await asyncio.sleep(0.03)
+    await s.until(lambda: s.dispatch.scheduler.queue())
     assert s.phase(waiting) == "queued", "the cap is 1 and the running call fills it"
     assert len(worker.calls) == 1, "a call whose CallID is known is not asked for again"
     await s.returned(call, C2, b"proof")

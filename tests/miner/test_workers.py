@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import msgspec
@@ -130,7 +129,7 @@ async def test_a_worker_whose_session_changed_takes_nothing_until_it_registers(s
     fake.restart()
     await s.registry._beat(worker)
     row = await s.submit(1, C2)
-    await asyncio.sleep(0.02)
+    await s.until(lambda: s.dispatch.scheduler.queue())
     assert s.phase(row) == "queued"
     await s.connect(fake)
     await s.until(lambda: s.phase(row) == "running")
