@@ -1,4 +1,5 @@
-"""The farm's mutable records. Only ``farm.py`` and ``space.py`` write them; everybody else reads."""
+"""The farm's mutable records. ``farm.py``, ``files.py``, ``space.py``, ``promise.py`` and ``rest.py`` write what is so, each its
+part; a policy writes its own marks on tasks and workers (their pools, stamps, reasons). Everybody else reads."""
 
 from __future__ import annotations
 
