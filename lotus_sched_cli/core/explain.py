@@ -87,7 +87,7 @@ def explain(farm: Farm, task: Task, story: Sequence[StoryLine], now: float, cloc
         memory.attempts,
         memory.failed_on,
         memory.last_error,
-        tuple(sorted(workers, key=lambda one: _nearest(one, task.spec.type))),
+        tuple(sorted(workers, key=_nearest)),
         None if task.worker is None else task.worker.id,
         *(place if task.worker is not None else (None, {}, ())),
         prefetch=promised(task),
@@ -95,7 +95,7 @@ def explain(farm: Farm, task: Task, story: Sequence[StoryLine], now: float, cloc
     )
 
 
-def explain_past(task_id: str, story: Sequence[StoryLine], policy: str) -> Explained | None:
+def explain_past(story: Sequence[StoryLine], policy: str) -> Explained | None:
     """Of a task that has left the scheduler, as its story tells; None if that tells too little."""
     assigned = [line for line in story if isinstance(line.data, Assigned)]
     if not assigned:
@@ -143,7 +143,7 @@ def _without_rivals(reasons: Mapping[str, Any]) -> dict[str, Any]:
     return {name: figure for name, figure in reasons.items() if name != "rivals"}
 
 
-def _nearest(one: Against, kind: TaskType) -> tuple[int, str]:
+def _nearest(one: Against) -> tuple[int, str]:
     """Those first that stand nearest to taking it: the later in A4's order the reason, the nearer."""
     order = list(Why)
     return (-1 if one.refusal is None else -order.index(one.refusal.why), one.worker_id)

@@ -27,7 +27,7 @@ _P2: Final = TaskType.PRECOMMIT2
 def make(farm: Farm, task: Task, worker: Worker, laid: tuple[Laid, ...], now: float) -> Promise:
     """Keep room and a place in the hold for the task, which waits. Nothing is decided yet (see ``begin``)."""
     promise = task.promise = Promise(worker, now, laid, sum(part.bytes for part in laid))
-    promise.reservations = space.keep(task, laid, farm.paths)
+    promise.reservations = space.keep(laid, farm.paths)
     worker.promised[task.spec.id] = task
     farm.promised[task.spec.id] = task
     farm.hold_add(worker, task.spec.sector)

@@ -245,7 +245,7 @@ class Scheduler:
         story = self._stories.of(task_id)
         if task is not None:
             return explain(self._farm, task, story, now, clock)
-        found = explain_past(task_id, story, self._farm.settings.policy)
+        found = explain_past(story, self._farm.settings.policy)
         if found is None:
             raise KeyError(task_id)
         return found

@@ -234,7 +234,7 @@ def reserve(task: Task, paths: dict[str, Path]) -> None:
             add(task, Reservation(path, part.bytes, int(part.types), fetched))
 
 
-def keep(task: Task, laid: tuple[Laid, ...], paths: dict[str, Path]) -> tuple[Reservation, ...]:
+def keep(laid: tuple[Laid, ...], paths: dict[str, Path]) -> tuple[Reservation, ...]:
     """Keep free what a promise's ``laid`` says, all of it to be fetched."""
     kept: list[Reservation] = []
     for part in laid:

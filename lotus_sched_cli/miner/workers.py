@@ -48,7 +48,7 @@ Dial = Callable[[str], Caller]
 class Fleet(Protocol):
     """Who listens to what happens to workers (dispatch)."""
 
-    async def worker_joined(self, worker: Worker, *, new_session: bool) -> None: ...
+    async def worker_joined(self, worker: Worker) -> None: ...
 
     def worker_online(self, worker: Worker, online: bool) -> None: ...
 
@@ -217,7 +217,7 @@ class Registry:
             await self._moved(worker.paths, old_netloc)
         self._reown()
         if self._fleet is not None:
-            await self._fleet.worker_joined(worker, new_session=new_session)
+            await self._fleet.worker_joined(worker)
         if worker.beat is None and not builtin and not self._closed:
             worker.beat = asyncio.create_task(self._beats(worker), name=f"heartbeat {worker.label}")
         return worker

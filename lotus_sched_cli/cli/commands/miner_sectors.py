@@ -16,7 +16,7 @@ from lotus_sched_cli.cli.state import Globals
 from .not_served import CHAIN, NotServed
 
 if TYPE_CHECKING:
-    from lotus_sched_cli.cli.views.sectors import Chain, SectorRow
+    from lotus_sched_cli.cli.views.sectors import SectorRow
 
 app = typer.Typer(cls=GoGroup, help="pledge, list and inspect sectors", add_completion=False)
 
@@ -59,7 +59,7 @@ def list_(
     check_states(chosen)
     api = miner_api(ctx)
     chain = chain_of(api)
-    rows = table_rows(api, chain, with_log=events or seal_time)
+    rows = table_rows(api, with_log=events or seal_time)
     if rows is None:
         numbers = (api.call("SectorsListInStates", chosen) if chosen else api.call("SectorsList")) or []
         rows = [
@@ -70,12 +70,12 @@ def list_(
     show(ctx, SectorList(tuple(kept), chain, fast, events, seal_time, initial_pledge))
 
 
-def table_rows(api: Api, chain: Chain, *, with_log: bool) -> list[SectorRow] | None:
+def table_rows(api: Api, *, with_log: bool) -> list[SectorRow] | None:
     """All sectors in one answer, however many; None where the miner is a stock one, which is asked for each."""
     from lotus_sched_cli.cli.views.sectors import row_of_brief
 
     try:
-        return [row_of_brief(brief, chain) for brief in api.call("SectorsTable", with_log) or ()]
+        return [row_of_brief(brief) for brief in api.call("SectorsTable", with_log) or ()]
     except NoSuchMethod:
         return None
 

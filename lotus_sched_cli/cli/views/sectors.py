@@ -100,7 +100,7 @@ def sector_row(number: int, status: Mapping[str, Any] | None, error: str, chain:
     return with_weights(row, status) if deal_ids else row
 
 
-def row_of_brief(brief: Mapping[str, Any], chain: Chain) -> SectorRow:
+def row_of_brief(brief: Mapping[str, Any]) -> SectorRow:
     """A row of ``SectorsTable`` (ours): the same as `sector_row` of the sector's status, without asking for each."""
     get = brief.get
     expiration, pieces, sealing = get("Expiration", 0), get("Pieces", 0), get("SealTime", -1)

@@ -340,7 +340,7 @@ class Dispatch:
 
     # -- workers (Fleet) ---------------------------------------------------------------------------------------------
 
-    async def worker_joined(self, worker: Worker, *, new_session: bool) -> None:
+    async def worker_joined(self, worker: Worker) -> None:
         if self._confirm is not None:
             await self._confirm(worker.id)
         self.post(WorkerJoined(spec(worker)), self._drain(worker))
