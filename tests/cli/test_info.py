@@ -87,9 +87,7 @@ def test_how_far_the_node_is_behind_and_what_gas_costs(
 def test_debts_and_control_addresses(node: FakeApi, miner: Run) -> None:
     node.answers["StateGetActor"] = {"Head": {"/": "bafy"}, "Balance": "0"}
     out = lines(miner, "--color", "--layout", "plain")
-    assert "\x1b[31m      Available:  -6 aFIL" in out and "\x1b[33m       Available: 0" in "\n".join(
-        out
-    )
+    assert "\x1b[31m      Available:  -6 aFIL" in out and "\x1b[33m       Available: 0" in "\n".join(out)
     node.answers["StateMinerInfo"] = node.answers["StateMinerInfo"] | {
         "ControlAddresses": ["f0102", "f0103"],
         "Beneficiary": "f0200",
