@@ -15,14 +15,20 @@ from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus.rpc.streams import Reader
 from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorRef
 
+from .words import one_line
+
 #: Where each file (cache: folder) of the sector lies or is to be made.
 Files = Mapping[FileType, Path]
 
 
 class SealError(Exception):
-    """A task failed; ``code`` as in Lotus's CallError (0 any failure, 100–199 temporary)."""
+    """A task failed; ``code`` as in Lotus's CallError (0 any failure, 100–199 temporary).
+
+    Whatever a program or a path puts into its text, it is one line that the wire can say.
+    """
 
     def __init__(self, text: str, code: int = 0) -> None:
+        text = one_line(text)
         super().__init__(text)
         self.text = text
         self.code = code

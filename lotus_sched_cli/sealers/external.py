@@ -315,8 +315,9 @@ async def _piece(file: Path, size: int, data: Reader) -> str:
                 await asyncio.to_thread(out.write, chunk)
                 got += len(chunk)
     except OSError as why:
-        full = why.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise SealError(f"reading the piece's data: {why}", 102 if full else 0) from why
+        if why.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SealError(f"writing the piece's data to {file}: no space left on the disk", 102) from why
+        raise SealError(f"reading the piece's data: {why}") from why
     if got != size:
         raise SealError(f"the piece's data ended after {got} of {size} bytes")
     return str(file)

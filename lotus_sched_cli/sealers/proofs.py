@@ -28,7 +28,7 @@ from . import child, prover, results
 from .base import Files, Job, SealError, Usage
 from .proofsconfig import ProofsConfig
 from .scratch import folder, given
-from .words import Words
+from .words import Words, one_line
 
 log: Final = logs.get("sealer")
 
@@ -276,7 +276,7 @@ class Lines:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._warn = Words(lambda text: log.warn(f"{what}: {text}"))
+        self._warn = Words(lambda text: log.warn(f"{what}: {one_line(text)}"))
 
     def __call__(self, text: str) -> Usage | None:
         try:
@@ -285,11 +285,10 @@ class Lines:
         except _NOT_THEIRS:
             self._warn(text)
             return None
-        message = " ".join(message.split())
         if level == "warn":
             self._warn(message)
         elif message not in ("done", "ended"):
-            log.debug(f"{self._what}: {message}")
+            log.debug(f"{self._what}: {one_line(message)}")
         try:
             seconds, user, system = (float(said[f"{name}seconds"]) for name in ("", "user_", "system_"))
             rss = int(said["max_rss"])

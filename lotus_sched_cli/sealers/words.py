@@ -12,6 +12,16 @@ PER_SECOND: Final = 10 << 10
 LINE: Final = 100
 
 
+def one_line(text: str) -> str:
+    """Without line ends; what moves a cursor, and what UTF-8 cannot say, written out: ``\\x1b``, ``\\udcff``."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in " ".join(text.split())
+    )
+
+
 class Words:
     """Hands lines to ``say``. Where it leaves some out it says so, and how many before the next."""
 

@@ -13,7 +13,7 @@ from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus.errors import UserError
 from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader
 from lotus_sched_cli.lotus.types import SectorID, SectorRef
-from lotus_sched_cli.sealers import poseidon
+from lotus_sched_cli.sealers import external, poseidon
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
 from lotus_sched_cli.sealers.external import ExternalConfig, ExternalSealer, load
 from lotus_sched_cli.sealers.proofs import ProofsSealer
@@ -143,6 +143,13 @@ async def test_nor_is_a_piece_of_another_size_or_without_an_id(tmp_path: Path, p
         await adds.add_piece(job(TaskType.ADD_PIECE), [], 2032, data, files(tmp_path))
     with pytest.raises(SealError, match=r"external DC is not as it must be: (PieceCID|Size) is"):
         await adds.data_cid(job(TaskType.DATA_CID), 2032, BytesReader(bytes(2032)))
+
+
+async def test_a_full_disk_under_a_piece_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "piece").symlink_to("/dev/full")
+    with pytest.raises(SealError, match="piece: no space left") as why:
+        await external._piece(tmp_path / "piece", 2032, BytesReader(bytes(2032)))
+    assert why.value.code == 102, "another worker may have room"
 
 
 async def test_a_command_that_cannot_be_given_to_a_shell_is_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -332,6 +333,28 @@ async def test_a_program_that_wrote_no_output_is_one_line(tmp_path: Path) -> Non
     }
     with pytest.raises(SealError, match="PC1: lotus-proofs ended well and wrote no output"):
         await lazy.precommit1(Job("call", TaskType.PRECOMMIT1, REF), bytes(32), [], files)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (r"a\nb\r\n  c", "FIN: a b c"),
+        (r"\u001b[2Jgone", r"FIN: \x1b[2Jgone"),
+        (r"half \ud800", r"FIN: half \ud800"),
+    ],
+)
+async def test_an_error_is_one_line_that_the_wire_can_say(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, said: str, shown: str
+) -> None:
+    (tmp_path / "result").write_text(f'{{"Error":{{"Message":"{said}"}}}}')
+    (tmp_path / "line").write_text(f'{{"level":"warn","msg":"{said}"}}\n\x1b[2J\n')
+    script = f"cat {tmp_path}/line >&2; cat {tmp_path}/result; exit 1"
+    with pytest.raises(SealError) as why:
+        await finalize(sealer(tmp_path, script), tmp_path)
+    assert why.value.text == str(why.value) == shown
+    assert shown.replace("FIN", "FIN of sector 15") in caplog.messages
+    assert msgspec.json.encode(why.value.text)
+    assert all(text.isprintable() for text in caplog.messages)
 
 
 FIGURES = '{"msg":"done","level":"info","seconds":%s,"user_seconds":1,"system_seconds":1,"max_rss":%s}'
