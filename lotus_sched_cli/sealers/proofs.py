@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -333,7 +335,7 @@ def _b64(data: bytes) -> str:
 def _release(file: Path, size: int, keep: Sequence[Range]) -> None:
     try:
         spans = sorted((padded(r.Offset), padded(r.Offset + r.Size)) for r in keep)
-        with PartialFile.open(file, size) as data:
+        with _claimed(file), PartialFile.open(file, size) as data:
             at = 0
             for start, end in [*spans, (size, size)]:
                 if start > at:
@@ -341,3 +343,14 @@ def _release(file: Path, size: int, keep: Sequence[Range]) -> None:
                 at = max(at, end)
     except StorageError as why:
         raise SealError(why.text, why.code) from why
+
+
+@contextlib.contextmanager
+def _claimed(file: Path) -> Iterator[None]:
+    """The program's lock on an unsealed file: what it is unsealing into it is marked before anything is freed."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(
+            OSError
+        ):  # no file: who opens it says so; no locks there: then nothing waits
+            fcntl.flock(held.enter_context(file.open("rb")), fcntl.LOCK_EX)
+        yield

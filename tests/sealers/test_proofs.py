@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +177,27 @@ async def test_a_proof_of_the_right_length_that_cannot_be_checked_is_not_called_
     assert not await verify(replace(claim, proof=bytes(191)))
     with pytest.raises(VerifyError, match="is missing"):
         await verify(claim)
+
+
+async def test_what_is_being_unsealed_is_marked_before_the_rest_is_freed(sector: Sector) -> None:
+    await sector.add()
+    unsealed = sector.files[FileType.UNSEALED]
+    with unsealed.open("rb") as unsealing:
+        fcntl.flock(unsealing, fcntl.LOCK_EX)
+        job = sector.job(TaskType.FINALIZE_UNSEALED)
+        freeing = asyncio.create_task(sector.sealer.release_unsealed(job, [Range(0, 127)], sector.files))
+        blocked = f":{unsealed.stat().st_ino} "
+        async with asyncio.timeout(20):
+            while not any("->" in lock and blocked in lock for lock in locks()):
+                assert not freeing.done()
+                await asyncio.sleep(0.005)
+    await freeing
+    with PartialFile.open(unsealed, 2048) as part:
+        assert part.allocated == ((0, 128),)
+
+
+def locks() -> list[str]:
+    return Path("/proc/locks").read_text().splitlines()
 
 
 def test_it_offers_no_more_than_it_does() -> None:
