@@ -185,6 +185,7 @@ async def _end(process: asyncio.subprocess.Process, patience: float | None = Non
         try:
             left = None if until is None else until - loop.time()
             if not (await asyncio.wait({ending}, timeout=left))[0]:
+                _cut(process)
                 ending.cancel()
                 break
         except asyncio.CancelledError:

@@ -99,15 +99,24 @@ async def test_a_look_for_parameters_that_hangs_leaves_c2_and_says_so(
     if stuck:
         monkeypatch.setattr(child, "end_session", lambda session: None)
     hangs = sealer(tmp_path, WAITS, environment={prover.PARAMETERS: "/nfs/parameters"})
+    pipes = open_pipes()
     look = asyncio.create_task(hangs.lacks_parameters(5))
     running = await pids(tmp_path)
     async with asyncio.timeout(20):
         assert await look == ""
+    assert await asyncio.to_thread(within, 20, lambda: open_pipes() == pipes)
     (said,) = [text for text in caplog.messages if text.startswith("C2 is offered without a look")]
     assert str(hangs.program) in said and "2 s" in said and "/nfs/parameters" in said
     if stuck:
         guard.end_session(running[0].pid)
     assert dead(running), "what was left to die alone is no zombie when it has"
+
+
+def open_pipes() -> int:
+    return sum(
+        os.path.realpath(file).rpartition("/")[2].startswith("pipe:")
+        for file in Path("/proc/self/fd").iterdir()
+    )
 
 
 async def test_the_kernel_takes_a_task_before_the_worker(tmp_path: Path) -> None:
