@@ -71,7 +71,7 @@ DOCUMENTED: dict[str, type] = {
     "version": Versions,
     "log list": LogName,
     "log alerts": AlertRow,
-    "auth create-token, auth api-info, init, sealing abort": Line,
+    "auth create-token, auth api-info, init, config reload; sealing abort, assign, drain, undrain, forget, end-rest, record": Line,
 }
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any"}
 

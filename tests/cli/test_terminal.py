@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -97,6 +98,32 @@ def test_an_error_of_another_machine_does_not_either(api: FakeApi, miner: Run) -
 
     api.answers["PledgeSector"] = refuse
     assert r"no\x1b[2J way" in miner("sectors", "pledge").err
+
+
+LOAD = {"ID": "w", "Name": "a\x1b[2J", "Session": WORKER_A, "Drain": "tasks", "Carried": {}}
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("sealing assign 7 w", r"PC1 of sector 15 goes to a\x1b[2J (ef8d99a2)"),
+        ("sealing drain w", r"a\x1b[2J (ef8d99a2) is empty"),
+        ("sealing drain --no-wait w", r"a\x1b[2J (ef8d99a2) takes no new tasks; nothing left"),
+        ("sealing undrain w", r"a\x1b[2J (ef8d99a2) takes work again"),
+        ("config reload", r"Storage.Assigner: a\x1b[2J -> spread  now"),
+    ],
+)
+def test_nor_does_a_name_in_what_a_command_did(api: FakeApi, miner: Run, command: str, told: str) -> None:
+    change = {"Key": "Storage.Assigner", "Old": "a\x1b[2J", "New": "spread", "Effect": "now"}
+    api.answers |= {
+        "SealingQueue": [{"TaskID": "76", "Task": "PC1", "Sector": 15}],
+        "SealingAssign": LOAD,
+        "SealingDrain": LOAD,
+        "ConfigReload": {"Changes": [change], "Warnings": None},
+    }
+    assert miner(*command.split()).out == f"{told}\n"
+    row = json.loads(miner(*command.split(), "--format", "json").out)
+    assert [one["text"].count("\x1b[2J") for one in row] == [1]
 
 
 def test_tabs_stay_tabs_in_blocks() -> None:

@@ -9,6 +9,7 @@ import typer
 from lotus_sched_cli.cli.connect import NoSuchMethod, miner_api
 from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import argument, flag
+from lotus_sched_cli.cli.render import show
 
 
 def assign(
@@ -17,6 +18,8 @@ def assign(
     worker: Annotated[str, argument("WORKER")],
     force: Annotated[bool, flag("--force", help="over caps, hold, drain, rest and delays")] = False,
 ) -> None:
+    from lotus_sched_cli.cli.views.text import Lines
+
     api = miner_api(ctx)
     try:
         queue = api.call("SealingQueue") or []
@@ -32,4 +35,5 @@ def assign(
             f"this lotus-miner is a stock one ({why.version}) and places its tasks itself",
             "see its sealing sched-diag",
         ) from None
-    print(f"{found[0]['Task']} of sector {found[0]['Sector']} goes to {load['Name']} ({load['Session'][:8]})")
+    who = f"{load['Name']} ({load['Session'][:8]})"
+    show(ctx, Lines.of(f"{found[0]['Task']} of sector {found[0]['Sector']} goes to {who}"))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
 from lotus_sched_cli.cli.connect import Api, NoSuchMethod, miner_api
 from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import Context, GoCommand, argument, flag
+from lotus_sched_cli.cli.render import show
 from lotus_sched_cli.cli.state import Globals, expand
+from lotus_sched_cli.cli.visible import visible
 
 worker_drain = typer.Typer(add_completion=False)
 worker_undrain = typer.Typer(add_completion=False)
@@ -84,19 +86,19 @@ def run(
     api = miner_api(ctx)
     load = ask(api, "SealingDrain", worker, "sectors" if new_sectors else "tasks", until_restart)
     if no_wait:
-        print(f"{name(load)} takes no new {load['Drain']}; {left(load)}")
+        say(ctx, f"{name(load)} takes no new {load['Drain']}; {left(load)}")
         return
-    until_empty(api, load, limit)
+    until_empty(ctx, api, load, limit)
 
 
 def release(ctx: Context, worker: str) -> None:
     load = ask(miner_api(ctx), "SealingDrain", worker, "", False)
-    print(f"{name(load)} takes work again")
+    say(ctx, f"{name(load)} takes work again")
 
 
-def until_empty(api: Api, load: dict[str, Any], limit: float | None) -> None:
+def until_empty(ctx: Context, api: Api, load: dict[str, Any], limit: float | None) -> None:
     """Look until nothing is carried. Raises CliError when the time is over."""
-    progress = Progress()
+    progress = Progress(sys.stderr if Globals.of(ctx).format_name() else sys.stdout)
     started = time.monotonic()
     while load["Carried"]:
         progress.say(f"{name(load)}: {left(load)}")
@@ -109,26 +111,34 @@ def until_empty(api: Api, load: dict[str, Any], limit: float | None) -> None:
         time.sleep(PAUSE if limit is None else min(PAUSE, max(0.05, limit / 10)))
         load = api.call_or_none("SealingLoad", load["ID"]) or load
     progress.end()
-    print(f"{name(load)} is empty")
+    say(ctx, f"{name(load)} is empty")
+
+
+def say(ctx: Context, text: str) -> None:
+    from lotus_sched_cli.cli.views.text import Lines
+
+    show(ctx, Lines.of(text))
 
 
 class Progress:
     """One line that is rewritten on a terminal; elsewhere a line for each change."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._last = ""
-        self._live = sys.stdout.isatty()
+        self._out = out
+        self._live = out.isatty()
 
     def say(self, text: str) -> None:
         if text == self._last:
             return
         self._last = text
-        sys.stdout.write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
-        sys.stdout.flush()
+        text = visible(text)
+        self._out.write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
+        self._out.flush()
 
     def end(self) -> None:
         if self._live and self._last:
-            sys.stdout.write("\r\x1b[K")
+            self._out.write("\r\x1b[K")
 
 
 def name(load: dict[str, Any]) -> str:

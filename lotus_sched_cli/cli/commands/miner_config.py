@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lotus_sched_cli.cli.connect import miner_api
+from lotus_sched_cli.cli.connect import miner_api, warn
 from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import GoCommand, GoGroup, flag
+from lotus_sched_cli.cli.render import show
 from lotus_sched_cli.cli.state import Globals, expand
 
 app = typer.Typer(cls=GoGroup, name="config", help="the miner's config.toml", add_completion=False)
@@ -32,7 +33,6 @@ def default(ctx: typer.Context, no_comment: Annotated[bool, NO_COMMENT] = False)
     "updated", cls=GoCommand, help="print the miner's config.toml with every key, changes and comments kept"
 )
 def updated(ctx: typer.Context, no_comment: Annotated[bool, NO_COMMENT] = False) -> None:
-    from lotus_sched_cli.cli.connect import warn
     from lotus_sched_cli.miner.config import load, updated_text
 
     options = Globals.of(ctx)
@@ -51,11 +51,13 @@ def updated(ctx: typer.Context, no_comment: Annotated[bool, NO_COMMENT] = False)
 
 @app.command("reload", cls=GoCommand, help="let the running miner read config.toml again")
 def reload(ctx: typer.Context) -> None:
+    from lotus_sched_cli.cli.views.text import Lines
+
     told: dict[str, Any] = miner_api(ctx).call("ConfigReload")
     for text in told["Warnings"] or ():
-        print(f"WARN: {text}", file=sys.stderr)
-    changes = told["Changes"] or ()
-    if not changes:
-        print("nothing changed")
-    for change in changes:
-        print(f"{change['Key']}: {change['Old']} -> {change['New']}  {change['Effect']}")
+        warn(text)
+    changes = [
+        f"{change['Key']}: {change['Old']} -> {change['New']}  {change['Effect']}"
+        for change in told["Changes"] or ()
+    ]
+    show(ctx, Lines.of(*changes or ["nothing changed"]))

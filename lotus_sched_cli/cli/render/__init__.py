@@ -10,6 +10,7 @@ from importlib import import_module
 
 from lotus_sched_cli.cli.golang import Context
 from lotus_sched_cli.cli.state import Globals
+from lotus_sched_cli.cli.visible import visible
 
 
 def show(ctx: Context, view: object) -> None:
@@ -27,4 +28,4 @@ def show(ctx: Context, view: object) -> None:
 
 def notice(ctx: Context, text: str) -> None:
     """A remark for people, on stdout where Lotus has it; programs get none."""
-    print(text, flush=True, file=sys.stderr if Globals.of(ctx).format_name() else sys.stdout)
+    print(visible(text), flush=True, file=sys.stderr if Globals.of(ctx).format_name() else sys.stdout)
