@@ -103,6 +103,27 @@ def test_a_sector_that_cannot_be_asked_does_not_spoil_the_list(farm: FakeApi, mi
     assert lines[3] == "  Error: sector 16 is broken"
 
 
+def deal(gib: int, *, verified: bool) -> dict[str, Any]:
+    proposal = {"PieceSize": gib * GIB, "VerifiedDeal": verified}
+    return {
+        "Piece": {"Size": gib * GIB, "PieceCID": None},
+        "DealInfo": {"DealID": 7, "DealProposal": proposal},
+    }
+
+
+def test_deals_weigh_their_size_in_brackets_until_the_sector_is_active(farm: FakeApi, miner: Run) -> None:
+    deals = {"Deals": [7, 8], "Pieces": [deal(16, verified=True), deal(8, verified=False)]}
+    space = str(16 * GIB * 1000)
+    active = {"Activation": 100, "Expiration": 1100, "DealWeight": space, "VerifiedDealWeight": space}
+    sectors = {15: status(15, **deals), 16: status(16, "Proving", **deals, **active)}
+    farm.answers |= {"SectorsList": [15, 16], "SectorsStatus": lambda number, on_chain: sectors[number]}
+    lines = miner("sectors", "list").out.splitlines()
+    assert lines[1].split()[-3:] == ["2", "[24GiB]", "[144GiB]"]
+    assert lines[2].split()[-3:] == ["2", "32GiB", "144GiB"]
+    rows = json.loads(miner("sectors", "list", "--format", "json").out)
+    assert [row["pending_verified_bytes"] for row in rows] == [16 * GIB, None]
+
+
 def test_many_sectors_are_asked_over_a_few_connections(farm: FakeApi, miner: Run) -> None:
     farm.answers |= {
         "SectorsList": list(range(500)),

@@ -81,6 +81,8 @@ def weight_cells(row: SectorRow, cells: dict[str, Span]) -> None:
             cells["VerifiedPower"] = (bytes_size(row.verified_power), "green")
     elif row.pending_deal_bytes is not None:
         cells["DealWeight"] = (f"[{bytes_size(row.pending_deal_bytes)}]", "")
+        if row.pending_verified_bytes:
+            cells["VerifiedPower"] = (f"[{bytes_size(9 * row.pending_verified_bytes)}]", "green")
 
 
 def sector_status(view: SectorStatus) -> list[Span]:

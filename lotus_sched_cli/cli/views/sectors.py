@@ -122,15 +122,23 @@ def row_of_brief(brief: Mapping[str, Any]) -> SectorRow:
 
 
 def with_weights(row: SectorRow, status: Mapping[str, Any]) -> SectorRow:
-    """Deal weight per epoch, in bytes, once the sector is active; before that the size of its deals."""
+    """Deal weight per epoch, in bytes, once the sector is active; before that the size of its deals and of verified ones."""
     life = status["Expiration"] - status["Activation"]
     weight, verified = int(status["DealWeight"]), int(status["VerifiedDealWeight"])
     if row.active and life > 0:
         return replace(
             row, deal_weight=(weight + verified) // life, verified_power=9 * verified // life or None
         )
-    sizes = [p["Piece"]["Size"] for p in status.get("Pieces") or () if p.get("DealInfo")]
-    return replace(row, pending_deal_bytes=sum(sizes))
+    sizes = [(p["Piece"]["Size"], p["DealInfo"]) for p in status.get("Pieces") or () if p.get("DealInfo")]
+    return replace(
+        row,
+        pending_deal_bytes=sum(size for size, _ in sizes),
+        pending_verified_bytes=sum(size for size, deal in sizes if is_verified(deal)) or None,
+    )
+
+
+def is_verified(deal: Mapping[str, Any]) -> bool:
+    return bool((deal.get("DealProposal") or {}).get("VerifiedDeal"))
 
 
 def is_direct(piece: Mapping[str, Any]) -> bool:
