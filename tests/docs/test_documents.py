@@ -19,7 +19,13 @@ ROOT = Path(__file__).parents[2]
 GENERATED = ROOT / "docs/commands.md"
 #: The maintainers' fact sheets (docs/design.md).
 OUTSIDE = {"scheduling.md", "lotus-wire.md", "lotus-cli.md"}
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "deploy/README.md"])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / room / "README.md" for room in ("completions", "deploy", "proofs")),
+    ]
+)
 CODE = [
     file for room in ("lotus_sched_cli", "bench", "tests", "tools") for file in (ROOT / room).rglob("*.py")
 ]
