@@ -340,10 +340,10 @@ class Worker:
 
     def _call_error(self, why: Exception, what: str) -> CallError:
         if isinstance(why, SealError | StorageError) and why.code:
-            return CallError(why.code, why.text)
+            return CallError(why.code, _sayable(why.text))
         if not isinstance(why, SealError | StorageError | RpcError | RpcConnectError | OSError):
             log.error(f"unexpected {type(why).__name__} in {what}: {why!r}", exc=why)
-        return CallError(0, f"{why} [name: {self.profile.name}]")
+        return CallError(0, _sayable(f"{why} [name: {self.profile.name}]"))
 
     def _let_go(self, held: _Held) -> None:
         self._held.pop(held.id.ID, None)
@@ -413,3 +413,8 @@ def _took(usage: Usage | None) -> str:
 
 def _key(call: Call) -> _Key:
     return (call.method, (call.id.Sector.Miner, call.id.Sector.Number), call.params)
+
+
+def _sayable(text: str) -> str:
+    """A path need not be UTF-8, the wire's texts are: what it cannot say is written out."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -25,6 +25,7 @@ from lotus_sched_cli.lotus.rpc.streams import NullReader
 from lotus_sched_cli.lotus.types import CallError, CallID, PieceInfo, SectorCids, SectorID, SectorRef
 from lotus_sched_cli.sealers.simconfig import Failure, SimConfig
 from lotus_sched_cli.sealers.simulated import TASKS, SimulatedSealer
+from lotus_sched_cli.storage.errors import AllocateSpaceError, StorageError
 from lotus_sched_cli.storage.index import RpcIndex
 from lotus_sched_cli.storage.meta import init_path
 from lotus_sched_cli.storage.store import Store
@@ -213,6 +214,21 @@ async def test_a_failure_comes_back_with_the_workers_name_and_code_0(bench: Benc
     assert returned.result is None
     assert returned.error.Code == 0 and returned.error.Message.startswith("no luck")
     assert returned.error.Message.endswith("[name: w1]")
+
+
+@pytest.mark.parametrize("kind", [StorageError, AllocateSpaceError])
+async def test_a_path_that_is_no_utf_8_in_an_error_does_not_lose_the_call(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: type[StorageError]
+) -> None:
+    worker = await bench.worker()
+
+    async def broken(*_: Any) -> bytes:
+        raise kind(f"{os.fsdecode(b'/mnt/disk-' + bytes([255]))}: Input/output error")
+
+    monkeypatch.setattr(worker.sealer, "commit2", broken)
+    returned = await bench.miner.result_of(await bench.call("SealCommit2", REF, b'{"comm_d":[]}'))
+    assert returned.error.Code == kind.code
+    assert returned.error.Message.startswith(r"/mnt/disk-\udcff: Input/output error")
 
 
 async def test_no_room_is_code_102_and_no_path_at_all_code_0(bench: Bench) -> None:
