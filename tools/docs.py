@@ -152,7 +152,7 @@ EXAMPLES: Final[dict[Why, dict[str, object]]] = {
     Why.RESTING: {"task": "PC2", "failures": 2, "until": "2026-08-06T19:02:39Z"},
     Why.STORAGE: {"types": "sealed, cache"},
     Why.NO_FILES: {"types": "sealed, cache"},
-    Why.SPACE: {"need": "476 GiB", "free": "112 GiB"},
+    Why.SPACE: {"need": 557155876864, "free": 107374182400},
     Why.PRECOMMIT1_MAX: {"need": 1, "in_use": 7, "max": 7},
     Why.PRECOMMIT2_MAX: {"need": 1, "in_use": 1, "max": 1},
     Why.COMMIT2_MAX: {"need": 1, "in_use": 1, "max": 1},
