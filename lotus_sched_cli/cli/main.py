@@ -230,7 +230,8 @@ def complain(text: str, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    print(error_line(text), file=sys.stderr)
+    # One write: without a buffer print makes two of it, and a line of the log would come between.
+    sys.stderr.write(error_line(text) + "\n")
     return code
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import socket
+import threading
 from pathlib import Path
 
 import pytest
+
+from lotus_sched_cli.cli.main import execute, worker_program
+from lotus_sched_cli.lotus import logs
 
 from .conftest import FakeApi, Run, own_process
 from .recorded import need_captures
@@ -141,3 +146,29 @@ def test_the_line_begins_with_lotuss_own_text(
     ours = miner(*argv)
     assert ours.code == 1
     assert theirs in ours.error
+
+
+class Late(io.StringIO):
+    """Keeps lines of the log back until an error was said, or none for a moment."""
+
+    said = threading.Event()
+
+    def write(self, text: str) -> int:
+        if text.startswith("ERROR: "):
+            self.said.set()
+        else:
+            self.said.wait(0.3)
+        return super().write(text)
+
+
+def test_a_daemons_error_is_a_line_of_its_own_after_those_of_its_log(
+    clean_env: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stderr = Late()
+    clean_env.setattr("sys.stderr", stderr)
+    clean_env.setenv("MINER_API_INFO", "nonsense")
+    code = execute(worker_program(), "lotus-worker", ["--worker-repo", str(tmp_path / "w"), "run"])
+    logs.shutdown()
+    *said, last = stderr.getvalue().splitlines()
+    assert code == 1 and last.startswith("ERROR: MINER_API_INFO: 'nonsense' is no API address; give ")
+    assert [line.split("\t")[1:3] for line in said] == [["INFO", "worker"]]

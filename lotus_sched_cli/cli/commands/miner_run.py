@@ -39,17 +39,17 @@ def run(
     from lotus_sched_cli.cli.daemons import log_to_stderr
     from lotus_sched_cli.miner.daemon import run as serve
 
-    log_to_stderr()
     options = Globals.of(ctx)
-    asyncio.run(
-        serve(
-            MinerRunOptions(
-                miner_repo=expand(options.miner_repo),
-                repo_text=options.miner_repo,
-                miner_api=miner_api or None,
-                nosync=nosync,
-                enable_gpu_proving=enable_gpu_proving,
-                manage_fdlimit=manage_fdlimit,
+    with log_to_stderr():
+        asyncio.run(
+            serve(
+                MinerRunOptions(
+                    miner_repo=expand(options.miner_repo),
+                    repo_text=options.miner_repo,
+                    miner_api=miner_api or None,
+                    nosync=nosync,
+                    enable_gpu_proving=enable_gpu_proving,
+                    manage_fdlimit=manage_fdlimit,
+                )
             )
         )
-    )

@@ -211,8 +211,8 @@ def run(
     from lotus_sched_cli.cli.daemons import log_to_stderr
     from lotus_sched_cli.worker.run import run as serve
 
-    log_to_stderr()
-    asyncio.run(serve(options))
+    with log_to_stderr():
+        asyncio.run(serve(options))
 
 
 def caps_given(ctx: Context) -> dict[str, str]:
