@@ -125,6 +125,18 @@ def test_interrupting_it_stops_every_process_that_it_started(number: signal.Sign
     assert not those_of(folder) and not Path(folder).exists()
 
 
+@pytest.mark.slow
+def test_a_reader_that_goes_away_ends_it_without_a_traceback() -> None:
+    process = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stderr
+    folder = process.stdout.readline().partition(" in ")[2].partition(";")[0]
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(30) == 1
+    process.stderr.close()
+    assert not those_of(folder) and not Path(folder).exists()
+
+
 def those_of(folder: str) -> list[psutil.Process]:
     """Processes of a demonstration: its folder is their home."""
     found = []

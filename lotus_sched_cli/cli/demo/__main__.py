@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import tempfile
@@ -35,6 +36,10 @@ def main(make: Callable[[Path], Farm] = Farm, play: Callable[[Farm], int] | None
         except KeyboardInterrupt:
             print("\ninterrupted; stopping the miner and the workers", file=sys.stderr)
             return 130
+        except BrokenPipeError:
+            # Whoever read it has gone; a second failure when Python closes stdout would be noise.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         except UserError as error:
             print(f"ERROR: {error}", file=sys.stderr)
             return 1
