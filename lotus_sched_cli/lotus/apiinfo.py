@@ -6,6 +6,7 @@ Standard library only, for the commands' start. Sources: Lotus ``cli/util/apiinf
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,10 @@ from .repo import Repo, RepoError, default_path
 __all__ = [
     "FULLNODE", "MINER", "WORKER", "ApiError", "ApiInfo", "Kind", "find", "host_port", "multiaddr", "parse", "rpc_url",
 ]  # fmt: skip
+
+
+#: What comes along when a line of 'auth api-info' or of an env file is pasted whole.
+_PASTED: Final = re.compile(r"""["']|[A-Z_]+=""")
 
 
 class ApiError(UserError):
@@ -68,6 +73,10 @@ class ApiInfo:
 def parse(text: str, *, name: str = "MINER_API_INFO") -> ApiInfo:
     """``TOKEN:ADDRESS``, or an address alone (a multiaddr or a URL). Raises ApiError for an address that is none."""
     text = text.strip()
+    if pasted := _PASTED.match(text):
+        raise ApiError(
+            f"{name}: it begins with {pasted[0]}; give TOKEN:/ip4/10.0.0.1/tcp/2345/http without a name or quotes before it"
+        )
     token, address = "", text
     if not text.startswith("/"):
         head, colon, rest = text.partition(":")

@@ -92,6 +92,8 @@ CASES = [
          "miner --miner-repo {tmp} sealing jobs", env=UNSET),
     FIND("<variable>: <value> is no API address; give TOKEN:/ip4/10.0.0.1/tcp/2345/http or a "
          "URL as in http://10.0.0.1:2345", "miner sealing jobs", env={"MINER_API_INFO": "nonsense"}),
+    FIND("<variable>: it begins with <text>; give TOKEN:/ip4/10.0.0.1/tcp/2345/http without a name or quotes before it",
+         "miner sealing jobs", env={"MINER_API_INFO": "MINER_API_INFO=t:/ip4/10.0.0.1/tcp/2345/http"}),
     FIND('RPC client error: sendRequest failed: Post "<url>": dial tcp <address>: connect: connection refused',
          "miner sealing jobs", env={"MINER_API_INFO": "t:/ip4/127.0.0.1/tcp/1/http"}),
     FIND("RPC client error: sendRequest failed: request failed, http status 401 Unauthorized", "miner sealing jobs",

@@ -54,6 +54,19 @@ def test_api_info_strings() -> None:
         apiinfo.parse("tok:abc")
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("MINER_API_INFO=tok:/ip4/1.2.3.4/tcp/2345/http", "MINER_API_INFO="),
+        ("'tok:/ip4/1.2.3.4/tcp/2345/http'", "'"),
+        ('"http://h:1"', '"'),
+    ],
+)
+def test_a_line_pasted_with_its_name_or_quotes_is_no_wrong_token(text: str, first: str) -> None:
+    with pytest.raises(ApiError, match=f"^MINER_API_INFO: it begins with {first}; give TOKEN:"):
+        apiinfo.parse(text)
+
+
 def test_addresses_are_made_of_host_and_port() -> None:
     assert apiinfo.multiaddr("127.0.0.1", 2345) == "/ip4/127.0.0.1/tcp/2345/http"
     assert apiinfo.multiaddr("::1", 2345, http=False) == "/ip6/::1/tcp/2345"
