@@ -139,6 +139,8 @@ class _Reader:
         for n, entry in enumerate(raw):
             where = f"failures[{n}]."
             self._known(entry, {"task", "rate", "sectors", "times", "after", "text"}, where)
+            if not entry.keys() & {"rate", "sectors"}:
+                raise UserError(f"{self._file}: failures[{n}] fails nothing; give it a rate or sectors")
             sectors = entry.get("sectors", [])
             if not isinstance(sectors, list) or not all(type(s) is int for s in sectors):
                 self._bad(f"{where}sectors", sectors, "a list of sector numbers")

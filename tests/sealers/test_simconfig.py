@@ -60,6 +60,7 @@ text = "card fell off"
         ("[[failures]]\nrate = 0.5", "failures[0].task = None"),
         ('[[failures]]\ntask = "PC1"\nsectors = "15"', "failures[0].sectors = '15'"),
         ('[[failures]]\ntask = "PC1"\nwhen = 1', "unknown key failures[0].when"),
+        ('[[failures]]\ntask = "PC1"', "failures[0] fails nothing; give it a rate or sectors"),
         ('[paths]\n"/d" = "much"', "paths./d = 'much'"),
         ('[paths]\n"/d" = 0', "paths./d = 0"),
         ("paths = 3", "paths = 3"),
