@@ -32,9 +32,8 @@ ADVICE: Final[dict[Why, Advice]] = {
         "Its last two tasks of this type failed, with no success between. It gets one as a trial at the time named.",
         (
             "Read the last error in `lotus-miner sealing workers`, and the worker's log around it.",
-            "Mend the cause, then `lotus-miner sealing end-rest WORKER`; else the trial that succeeds ends it, one that fails "
+            "Mend the cause, then `lotus-miner sealing end-rest WORKER` ends it at once; else the trial that succeeds ends it, one that fails "
             "doubles it.",
-            "Once it is mended: `lotus-miner sealing end-rest WORKER` ends it at once.",
         ),
     ),
     Why.TASK_TYPE: Advice(
@@ -42,7 +41,6 @@ ADVICE: Final[dict[Why, Advice]] = {
         (
             "`lotus-worker info` lists what it offers; `lotus-worker tasks enable PC1` switches a type on.",
             "The miner's own worker offers what `[Storage]` `Allow…` in its config.toml says, from its next start on.",
-            "A stock worker with its P1 hold full, or ours under a stock miner, stops offering PC1 until there is room.",
         ),
     ),
     Why.STORAGE: Advice(
