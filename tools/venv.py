@@ -100,4 +100,8 @@ def give_up(text):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("venv: interrupted; the next make goes on from here", file=sys.stderr)
+        sys.exit(130)
