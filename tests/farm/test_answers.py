@@ -1,4 +1,4 @@
-"""Commands answer at once, whatever hangs and however much is in the works (L#8665, L#8589)."""
+"""Commands answer at once, whatever hangs and however much is in the works."""
 
 from __future__ import annotations
 
