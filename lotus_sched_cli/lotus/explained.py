@@ -66,7 +66,8 @@ class ExplainedTask(Struct, frozen=True):
     """``State`` is queued, bound, preparing, prepared, running or over; ``Policy`` balanced or windowed.
 
     ``Ahead`` tasks of its type wait before it. ``Workers`` is null for a task that does not wait; ``Worker``, ``Placed``,
-    ``Reasons`` and ``Rivals`` belong to its last placement.
+    ``Reasons`` and ``Rivals`` belong to its last placement. ``LastSeen`` is the last heartbeat of the worker that has it,
+    where that one is out of reach.
     """
 
     TaskID: str = ""
@@ -91,3 +92,4 @@ class ExplainedTask(Struct, frozen=True):
     Rivals: list[ExplainedRival] | None = None
     Prefetch: ExplainedPrefetch | None = None
     Absent: list[ExplainedAbsent] | None = None
+    LastSeen: str = ""

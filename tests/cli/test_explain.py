@@ -111,6 +111,17 @@ def test_files_that_lie_with_an_absent_worker_are_told_with_what_to_do(api: Fake
     assert row["absent"][0]["types"] == ["sealed", "cache"] and row["absent"][0]["last_seen"] == 1577836800
 
 
+def test_a_placed_task_tells_that_its_worker_is_out_of_reach(api: FakeApi, miner: Run) -> None:
+    api.answers["SealingExplain"] = [PLACED | {"LastSeen": "2020-01-01T00:00:00Z"}]
+    line = miner("sealing", "explain", "15").out.splitlines()[1]
+    assert line.startswith("worker03 is out of reach, last heartbeat ") and line.endswith(
+        " ago: the task is kept for it until [Storage] LostAfter has passed; sooner with lotus-miner sealing abort --force or"
+        " sealing forget"
+    )
+    (row,) = json.loads(miner("sealing", "explain", "15", "--format", "json").out)
+    assert row["last_seen"] == 1577836800
+
+
 def test_a_placed_task_tells_why_there_and_who_else(api: FakeApi, miner: Run) -> None:
     api.answers["SealingExplain"] = [PLACED]
     lines = miner("sealing", "explain", CALL).out.splitlines()

@@ -61,6 +61,15 @@ async def test_a_placed_task_is_told_with_its_worker(s: Stage) -> None:
     assert told.Placed and told.Reasons["in_question"] == 1
 
 
+async def test_a_running_task_tells_that_its_worker_has_gone_away(s: Stage) -> None:
+    await two_c2(s)
+    assert explain(miner(s), "1")[0].LastSeen == ""
+    worker = s.registry.by_id["id-of-w"]
+    s.registry.unreachable(worker, "refused")
+    (told,) = explain(miner(s), "1")
+    assert (told.State, told.LastSeen) == ("running", units.go_time(worker.last_seen))
+
+
 async def test_what_does_not_wait_or_run_is_refused_with_where_to_look(s: Stage) -> None:
     with pytest.raises(RpcError, match="no task of sector 9 waits or runs; 'sectors status --log 9'"):
         explain(miner(s), "9")

@@ -33,6 +33,12 @@ def _task(doc: Doc, row: TaskWhy, now: float) -> None:
     else:
         since = "" if row.placed is None else f", placed {go_age(now - row.placed)} ago"
         doc.line(f"{what} is {row.state} on {_name(row.hostname, row.session)}{since}", "green")
+    if row.last_seen is not None:
+        doc.line(
+            f"{row.hostname} is out of reach, last heartbeat {go_age(max(0.0, now - row.last_seen))} ago: the task is kept"
+            " for it until [Storage] LostAfter has passed; sooner with lotus-miner sealing abort --force or sealing forget",
+            "red",
+        )
     if row.attempts:
         failed = f", last on {row.failed_on}" if row.failed_on else ""
         doc.line(f"tried {row.attempts} times{failed}" + (f": {row.last_error}" if row.last_error else ""))

@@ -59,7 +59,8 @@ class AbsentWhy:
 @dataclass(frozen=True, slots=True)
 class TaskWhy:
     """One task. Times are unix seconds. ``workers`` of a task that waits; the members from ``session`` on of one that is
-    placed. ``state``: queued, bound, preparing, prepared, running, over."""
+    placed. ``state``: queued, bound, preparing, prepared, running, over. ``last_seen``: the last heartbeat of the worker
+    that has it, where that one is out of reach."""
 
     task_id: str
     sector: int
@@ -81,6 +82,7 @@ class TaskWhy:
     rivals: tuple[RivalWhy, ...]
     prefetch: PrefetchWhy | None = None
     absent: tuple[AbsentWhy, ...] = ()
+    last_seen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def _task(entry: Mapping[str, Any]) -> TaskWhy:
             AbsentWhy(a["Session"], a["Name"], tuple(a["Types"]), unix(a["LastSeen"]), a["Change"])
             for a in entry.get("Absent") or ()
         ),
+        last_seen=unix(entry.get("LastSeen", "")),
     )
 
 

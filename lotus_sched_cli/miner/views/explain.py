@@ -95,7 +95,15 @@ def _task(miner: Miner, told: Explained) -> ExplainedTask:
         or None,
         Prefetch=_prefetch(miner, told),
         Absent=_absent(miner, told) or None,
+        LastSeen=_last_seen(miner, told),
     )
+
+
+def _last_seen(miner: Miner, told: Explained) -> str:
+    """Of the worker that has the task, where it does not answer."""
+    worker = miner.workers.by_id.get(told.worker_id or "")
+    away = worker is not None and not worker.online and told.state != "over"
+    return units.go_time(worker.last_seen) if worker is not None and away else ""
 
 
 def _absent(miner: Miner, told: Explained) -> list[ExplainedAbsent]:
