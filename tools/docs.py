@@ -143,6 +143,7 @@ REFUSALS_HEAD: Final = """\
 The scheduler asks the questions below in their order for each task and worker; the first that fails is the reason. The same
 reason is shown everywhere: in the miner's log (`grep "not scheduling" miner.log`: the first waiting task of each type, once
 per worker and reason, again every hour), in `lotus-miner sealing sched-diag`, and in JSON by the name in each heading here.
+A worker that does not offer the type at all has no line there; `lotus-miner sealing explain SECTOR` names it.
 
 The figures in the examples are made up.
 """
@@ -182,7 +183,8 @@ def _reason(why: Why) -> Iterator[str]:
     advice = ADVICE[why]
     yield f"## {why.value}"
     yield ""
-    yield f"`… not scheduling on worker 76f1988b@worker-1 …; {Refusal(why, EXAMPLES.get(why, {})).text}`"
+    logged = "" if why is Why.TASK_TYPE else "… not scheduling on worker 76f1988b@worker-1 …; "
+    yield f"`{logged}{Refusal(why, EXAMPLES.get(why, {})).text}`"
     yield ""
     yield advice.means
     yield ""
