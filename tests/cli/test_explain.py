@@ -92,6 +92,19 @@ def test_a_waiting_task_has_a_line_for_each_worker_with_reason_and_remedy(api: F
     ]
 
 
+def test_the_last_error_is_one_line_whatever_go_made_of_it(api: FakeApi, miner: Run) -> None:
+    error = (
+        "failed to acquire: 1 error occurred:\n\t* fetch error http://h/remote: refused\n\n [name: worker01]"
+    )
+    api.answers["SealingExplain"] = [WAITS | {"Attempts": 1, "LastError": error}]
+    lines = miner("sealing", "explain", "15").out.splitlines()
+    assert lines[1] == (
+        "tried once, last on worker01: failed to acquire: 1 error occurred: * fetch error http://h/remote: refused"
+        " [name: worker01]"
+    )
+    assert lines[2].startswith("worker03 ")
+
+
 def test_files_that_lie_with_an_absent_worker_are_told_with_what_to_do(api: FakeApi, miner: Run) -> None:
     absent = {
         "ID": "z",
@@ -129,7 +142,7 @@ def test_a_placed_task_tells_why_there_and_who_else(api: FakeApi, miner: Run) ->
         f"PC2 of sector 15 (task {CALL}) is running on worker03 ({WORKER_A[:8]}), placed "
     )
     assert lines[1:] == [
-        "why there: 2 in question; it carried 0; 0.5 PC2 and C2 per GPU; nothing to fetch; 1 slots free",
+        "why there: 2 in question; it carried 0; 0.5 PC2 and C2 per GPU; nothing to fetch; 1 slot free",
         f"also in question: worker04 ({WORKER_A[:8]}), it carried 1, 1 PC2 and C2 per GPU, 2 slots free",
     ]
 

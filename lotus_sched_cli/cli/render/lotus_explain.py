@@ -41,7 +41,9 @@ def _task(doc: Doc, row: TaskWhy, now: float) -> None:
         )
     if row.attempts:
         failed = f", last on {row.failed_on}" if row.failed_on else ""
-        doc.line(f"tried {row.attempts} times{failed}" + (f": {row.last_error}" if row.last_error else ""))
+        times = "once" if row.attempts == 1 else f"{row.attempts} times"
+        why = " ".join(row.last_error.split())
+        doc.line(f"tried {times}{failed}" + (f": {why}" if why else ""))
     if row.prefetch is not None:
         p = row.prefetch
         where, how = _name(p.hostname, p.session), "were" if p.done else "are being"
@@ -111,7 +113,7 @@ def _rival(task: str, rival: RivalWhy) -> str:
 
 
 def _slots(free: int) -> str:
-    return "no limit of slots" if free >= 1 << 29 else f"{free} slots free"
+    return "no limit of slots" if free >= 1 << 29 else f"{free} slot{'' if free == 1 else 's'} free"
 
 
 #: Rule 3's figure (scheduling.md A6) by task.
