@@ -127,10 +127,18 @@ class GoGroup(TyperGroup):
         return [*self.lazy, *super().list_commands(ctx)]
 
     def check(self, ctx: Context, name: str) -> None:
-        """Raises UnknownCommand with the nearest name."""
+        """Raises UnknownCommand with the nearest name, or with the groups that have a command of this name."""
         if self.get_command(ctx, name) is None:
-            nearest = get_close_matches(name, self.list_commands(ctx), 1)
-            raise UnknownCommand(name, nearest[0] if nearest else None, ctx.command_path)
+            nearest = self._grouped(ctx, name) or get_close_matches(name, self.list_commands(ctx), 1)
+            raise UnknownCommand(name, "' or '".join(nearest) or None, ctx.command_path)
+
+    def _grouped(self, ctx: Context, name: str) -> list[str]:
+        groups = {group: self.get_command(ctx, group) for group in self.list_commands(ctx)}
+        return [
+            f"{group} {name}"
+            for group, made in groups.items()
+            if isinstance(made, GoGroup) and name in made.list_commands(ctx)
+        ]
 
     def help_for(self, ctx: Context, topic: Sequence[str]) -> None:
         """``help``, ``help CMD``, ``help GROUP CMD``: Lotus's subcommand of every group."""

@@ -64,6 +64,8 @@ def test_two_dashes_end_the_flags(api: FakeApi, miner: Run) -> None:
         (["sealing", "jobs", "--qeued"], 1, "flag provided but not defined: -qeued; did you mean --queued?"),
         (["sealign"], 3, "No help topic for 'sealign'; did you mean 'sealing'?"),
         (["sealing", "jbos"], 3, "No help topic for 'jbos'; did you mean 'jobs'?"),
+        (["jobs"], 3, "No help topic for 'jobs'; did you mean 'sealing jobs'?"),
+        (["workers"], 3, "No help topic for 'workers'; did you mean 'proving workers' or 'sealing workers'?"),
         (["sectors", "status"], 1, "incorrect number of arguments, got 0; usage: lotus-miner sectors status [command options] N"),
         (["sectors", "status", "1", "2"], 1, "incorrect number of arguments, got 2; usage: lotus-miner sectors status [command options] N"),
         (["sectors", "status", "x"], 1, 'strconv.ParseUint: parsing "x": invalid syntax; give a sector\'s number, like 15'),
