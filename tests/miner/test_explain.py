@@ -63,6 +63,7 @@ async def test_a_placed_task_is_told_with_its_worker(s: Stage) -> None:
 
 async def test_a_running_task_tells_that_its_worker_has_gone_away(s: Stage) -> None:
     await two_c2(s)
+    await s.until(lambda: explain(miner(s), "1")[0].State == "running")
     assert explain(miner(s), "1")[0].LastSeen == ""
     worker = s.registry.by_id["id-of-w"]
     s.registry.unreachable(worker, "refused")
