@@ -361,6 +361,51 @@ async def test_the_result_of_a_call_that_was_given_up_is_taken_while_the_task_st
     assert s.dispatch.scheduler.queue() == []
 
 
+async def test_a_result_that_comes_while_its_call_is_being_given_up_is_not_lost(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    slow = SlowStore(monkeypatch)
+    given_up = asyncio.create_task(s.dispatch.give_up(worker.last))
+    await asyncio.wait_for(slow.begun.wait(), 5)
+    worker.away = True
+    s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
+    returned = asyncio.create_task(s.returned(worker.last, C2, b"proof"))
+    await asyncio.sleep(0)
+    assert not returned.done(), "the worker deletes its copy when it is answered"
+    slow.go_on.set()
+    await asyncio.wait_for(asyncio.gather(given_up, returned), 5)
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, b'"cHJvb2Y="', "")]
+    assert s.dispatch.scheduler.queue() == []
+
+
+async def test_a_late_result_that_cannot_be_stored_is_taken_when_it_comes_again(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    call = worker.last
+    worker.away = True
+    s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
+    await s.dispatch.give_up(call)
+    slow = SlowStore(monkeypatch)
+    slow.full = True
+    slow.go_on.set()
+    with pytest.raises(RpcError, match="not stored: database or disk is full"):
+        await s.returned(call, C2, b"proof")
+    await s.until(s.dispatch.scheduler.queue)
+    await s.returned(call, C2, b"proof")
+    await s.until(lambda: s.pipeline.done)
+    assert s.pipeline.done == [(C2, b'"cHJvb2Y="', "")]
+    assert s.dispatch.scheduler.queue() == []
+
+
 async def test_once_the_task_runs_elsewhere_a_late_result_is_dropped(life: Life) -> None:
     s = await life()
     worker = await s.worker("w", C2)

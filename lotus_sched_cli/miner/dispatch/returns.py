@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any, Final
 
 import msgspec
 
-from lotus_sched_cli.core.events import TaskRemoved
+from lotus_sched_cli.core.events import TaskQueued, TaskRemoved
 from lotus_sched_cli.lotus import gojson
 from lotus_sched_cli.lotus.errors import shortened
 from lotus_sched_cli.lotus.logs import get
@@ -36,18 +38,36 @@ class Returns:
     async def take(self, method: str, call: CallID, result: Any, error: CallError | None) -> None:
         """Acknowledge by returning. Unknown and repeated ones too: a Go worker would retry an error for ever."""
         error = _shortened(error)
-        found = await self._find(method, call, error)
-        if found is None and self._aheads.returned(call.ID):
-            return
-        if found is None:
+        while (found := await self._find(method, call, error)) is not None:
+            flight, part = found
+            if part == "fetch":
+                await self._fetched(flight, error)
+                return
+            if flight.settling is None:
+                await self._over(flight, None if error is not None else gojson.encode(result), error)
+                return
+            # It is being ended otherwise: whether this is still wanted shows when that is stored, or could not be.
+            with contextlib.suppress(RpcError):
+                await asyncio.shield(flight.settling)
+        if not self._aheads.returned(call.ID):
             log.debug(f"{method} of call {call}: nobody waits for it, dropped")
+
+    async def _over(self, flight: Flight, result: bytes | None, error: CallError | None) -> None:
+        if flight.row.phase is not Phase.QUEUED:
+            await self._desk.settle(flight, result, error)
             return
-        flight, part = found
-        if part == "fetch":
-            await self._fetched(flight, error)
-        else:
-            body = None if error is not None else gojson.encode(result)
-            await self._desk.settle(flight, body, error)
+        log.info(
+            f"{flight.row.type} of sector {flight.sector}: the result of a call that was given up has come"
+        )
+        # First, so that no pass binds it while its end is being stored.
+        self._desk.post(TaskRemoved(flight.row.id))
+        self._aheads.end(flight)
+        try:
+            await self._desk.settle(flight, result, error)
+        except RpcError:
+            if not flight.cancelling:
+                self._desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))
+            raise
 
     async def _fetched(self, flight: Flight, error: CallError | None) -> None:
         attempt = flight.attempt
@@ -98,14 +118,9 @@ class Returns:
 
     def _late(self, call: CallID, error: CallError | None) -> tuple[Flight, Part] | None:
         """A call that was given up: its result is welcome while the task still waits."""
-        flight = self._desk.old_calls.pop(call.ID, None)
+        flight = self._desk.old_calls.get(call.ID)
         if flight is None or error is not None or flight.row.phase is not Phase.QUEUED:
             return None
-        log.info(
-            f"{flight.row.type} of sector {flight.sector}: the result of a call that was given up has come"
-        )
-        self._aheads.end(flight)
-        self._desk.post(TaskRemoved(flight.row.id))
         return flight, "main"
 
 
