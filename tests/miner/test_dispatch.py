@@ -723,6 +723,22 @@ async def test_what_a_new_session_does_not_return_within_the_grace_is_lost(life:
     assert not s.pipeline.done
 
 
+async def test_a_lost_call_whose_end_cannot_be_stored_is_ended_when_there_is_room_again(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await life(lost_after=0.02)
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    slow = SlowStore(monkeypatch)
+    slow.full = worker.away = True
+    s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
+    await asyncio.wait_for(slow.begun.wait(), 5)
+    assert s.phase(row) == "running"
+    slow.go_on.set()
+    await s.until(lambda: s.phase(row) == "queued")
+
+
 async def test_a_silent_worker_s_calls_are_lost_after_the_time_that_was_set(life: Life) -> None:
     s = await life(lost_after=0.1)
     worker = await s.worker("w", C2)

@@ -243,7 +243,18 @@ class Ends:
 
         def due() -> None:
             self._timers.discard(handle)
-            self._desk.spawn(what(*args), "lost call")
+            self._desk.spawn(self._until_stored(what, *args), "lost call")
 
         handle = loop.call_later(seconds, due)
         self._timers.add(handle)
+
+    async def _until_stored(self, what: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        pause = self._desk.patience.hand_over
+        while True:
+            try:
+                await what(*args)
+                return
+            except RpcError as e:
+                log.error(f"a call is lost, {e}; tried again in {pause:g}s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 60.0)
