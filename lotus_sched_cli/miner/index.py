@@ -106,7 +106,9 @@ class SectorIndex(FileTable):
                 files.primary |= entry.type
         for one in await self._store.uncounted():
             if one.path_id in self.paths:
-                self._doom(one.path_id, one.sector, one.type)
+                # What is not doomed was there before the path was detached; since it is back it says itself what is.
+                if one.doomed:
+                    self._doom(one.path_id, one.sector, one.type)
                 continue
             away = self.away.setdefault(one.path_id, Away(one.worker_id))
             away.worker_id = away.worker_id or one.worker_id
@@ -166,7 +168,7 @@ class SectorIndex(FileTable):
         if known is None:
             for sector in self.sectors_on(info.ID):
                 self._tell(sector, self.entry(sector, info.ID))
-        await self._keep(path, attached=away is not None)
+        await self._keep(path, attached=True)
 
     async def _keep(self, path: Path, *, attached: bool = False) -> None:
         writes = self._store.writes()

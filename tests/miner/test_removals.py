@@ -20,7 +20,7 @@ from lotus_sched_cli.miner.index import SectorIndex
 from lotus_sched_cli.miner.leftovers import Leftovers
 from lotus_sched_cli.miner.records import TaskRow
 from lotus_sched_cli.miner.removals import Removals
-from lotus_sched_cli.miner.store import Store
+from lotus_sched_cli.miner.store import Store, StoreError
 
 SECTOR = SectorId(1000, 7)
 UNSEALED, SEALED, CACHE = FileType.UNSEALED, FileType.SEALED, FileType.CACHE
@@ -292,6 +292,27 @@ async def test_a_path_that_comes_back_says_itself_what_lies_there(farm: Farm) ->
     await again.joins(SEALING, REPLICA)
     assert again.index.away == {} and await farm.store.uncounted() == []
     assert again.counts(UNSEALED) == [] and again.counts(REPLICA) == [SEALING]
+
+
+async def test_an_attach_that_could_not_be_stored_dooms_nothing(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker of a path that was detached is back while the disk is full, and once more when there is room."""
+    await farm.joins(SEALING, UNSEALED)
+    await farm.index.detach(SEALING, "http://sealer:1/remote")
+
+    async def full(_writes: object) -> None:
+        raise StoreError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lotus_sched_cli.miner.writes.Writes.commit", full)
+        with pytest.raises(StoreError):
+            await farm.attach(SEALING)
+    await farm.joins(SEALING, UNSEALED)
+    again = await farm.again()
+    await again.joins(SEALING, UNSEALED)
+    assert again.deleted == [] and again.counts(UNSEALED) == [SEALING]
+    assert await again.store.uncounted() == []
 
 
 async def test_a_path_that_is_gone_for_good_takes_its_removals_along(farm: Farm) -> None:
