@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
 
 from lotus_sched_cli.core.pipeline.states import State
 from lotus_sched_cli.core.proofs import seal_proof
@@ -42,8 +41,6 @@ from .removals import Removals
 from .sectors import Sectors
 from .store import Store
 from .workers import Registry
-
-_ALL_FILES: Final = FileType(63)
 
 
 @dataclass(frozen=True)
@@ -148,10 +145,6 @@ def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispa
     """
     store, config, clock = given.store, given.config, given.clock
 
-    async def remove_files(sector: SectorId) -> None:
-        await local.remove(sector, _ALL_FILES)
-        await removals.removed(sector)
-
     async def confirm(worker_id: str) -> None:
         await index.drop_unconfirmed(worker_id)
         await leftovers.joined(worker_id)
@@ -159,7 +152,7 @@ def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispa
 
     def cancelled(sector: SectorId) -> None:
         if removals.state(sector.number) is State.REMOVED:
-            dispatch.desk.spawn(remove_files(sector), "files of a removed sector")
+            dispatch.desk.spawn(removals.wipe(sector), "files of a removed sector")
 
     async def remove(sector: SectorId, types: FileType, keep: Iterable[str], only: Iterable[str]) -> None:
         await local.remove(sector, types, keep=keep, only=only)
@@ -175,7 +168,7 @@ def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispa
         clock=clock,
         patience=Patience(lost_after=config.seconds("Storage.LostAfter")),
         confirm=confirm,
-        remove_files=remove_files,
+        remove_files=lambda sector: removals.wipe(sector),
         lacking=lambda sector, types, worker_id: index.lacking(sector, types, worker_id),
     )
     index = SectorIndex(

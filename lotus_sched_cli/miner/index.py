@@ -368,15 +368,19 @@ class SectorIndex(FileTable):
         files.primary &= ~types
         self.doomed.add(sector)
 
-    def spare(self, sector: SectorId, types: FileType) -> None:
-        """These are doomed no more, wherever they lie; what counts again is told to the scheduler."""
+    def spare(self, sector: SectorId, types: FileType) -> bool:
+        """These are doomed no more, wherever they lie; what counts again is told to the scheduler. Whether any were."""
+        found = False
         for files in self._sectors.get(sector, ()):
             if spared := files.doomed & types:
+                found = True
                 files.doomed &= ~spared
                 files.stale &= ~spared
                 self._emit(FilesDeclared(files.path_id, sector, spared, False, files.by))
         for away in self.away.values():
+            found = found or bool(away.doomed.get(sector, FileType.NONE) & types)
             _less(away.doomed, sector, types)
+        return found
 
     async def drop_sector(self, path_id: str, sector: SectorId, types: int) -> None:
         """`StorageDropSector`: also when nothing was declared."""

@@ -54,12 +54,35 @@ class Removals:
         self._busy = busy
         self._present = present
         self._deleting: dict[SectorId, asyncio.Task[Any]] = {}
+        self._wiping: dict[SectorId, tuple[asyncio.Future[None], ...]] = {}
         self.state: Callable[[int], State | None] = lambda number: None
 
     # -- what is doomed ----------------------------------------------------------------------------------------------
 
+    async def wipe(self, sector: SectorId) -> None:
+        """Delete all files of a removed sector; what cannot be deleted now is doomed. Stored on return (StoreError).
+
+        One that is forced to another state meanwhile keeps what is left.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wiping[sector] = (*self._wiping.get(sector, ()), done)
+        try:
+            for one in ALL_TYPES.each():
+                if on := [f.path_id for f in self._index.on(sector) if f.types & one]:
+                    if not self._gone(sector):
+                        return
+                    await self._remove(sector, one, (), on)
+            await self.removed(sector)
+        finally:
+            done.set_result(None)
+            rest = tuple(other for other in self._wiping.pop(sector) if other is not done)
+            if rest:
+                self._wiping[sector] = rest
+
     async def removed(self, sector: SectorId) -> None:
         """All files of a removed sector were deleted: what is still listed is doomed. Stored on return (StoreError)."""
+        if not self._gone(sector):
+            return
         writes = self._store.writes()
         self._doom(writes, sector, self._listed(sector, ALL_TYPES))
         await writes.commit()
@@ -95,14 +118,25 @@ class Removals:
 
     def submitted(self, row: TaskRow) -> None:
         """A new task is stored: what it touches is doomed no more."""
-        self._index.spare(row.sector, touched_by(row.spec))
+        types = touched_by(row.spec)
+        if self._index.spare(row.sector, types):
+            # Once more: it may have been doomed after the task was stored, by the end of the one before.
+            self._spawn(self._spared(row.sector, types), "removals")
+
+    async def _spared(self, sector: SectorId, types: FileType) -> None:
+        writes = self._store.writes()
+        writes.spare(sector, types)
+        await writes.commit()
 
     # -- deleting ----------------------------------------------------------------------------------------------------
 
     async def clear(self, sector: SectorId) -> None:
         """Until no deletion of the sector's files is under way."""
+        waits: list[asyncio.Future[Any]] = [*self._wiping.get(sector, ())]
         if (deleting := self._deleting.get(sector)) is not None:
-            await asyncio.wait({deleting})
+            waits.append(deleting)
+        if waits:
+            await asyncio.wait(waits)
 
     def deliver(self) -> None:
         """Somebody is back: delete what can be deleted now."""
@@ -147,7 +181,10 @@ class Removals:
 
     def _useless(self, sector: SectorId, one: FileType) -> bool:
         """Whether nobody needs even the only copy."""
-        return self.state(sector.number) in _REMOVED or one is FileType.UNSEALED
+        return self._gone(sector) or one is FileType.UNSEALED
+
+    def _gone(self, sector: SectorId) -> bool:
+        return self.state(sector.number) in _REMOVED
 
     def _may(self, files: Files, sector: SectorId, one: FileType) -> bool:
         return self._useless(sector, one) or (not self._long(files.path_id) and self._stored(sector, one))

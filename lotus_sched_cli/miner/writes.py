@@ -74,7 +74,7 @@ class Writes:
     def new_task(self, row: TaskRow, params: bytes) -> None:
         """Queue a task; ``params`` is the JSON array of its call's parameters. What it touches is doomed no more."""
         if touched := touched_by(row.spec):
-            self._add(_SPARE, m=row.sector.miner, n=row.sector.number, t=[int(t) for t in touched.each()])
+            self.spare(row.sector, touched)
         values = {name: getattr(row, name) for name in TASK_COLUMNS if name not in ("miner", "number")}
         values.update(
             miner=row.sector.miner,
@@ -137,6 +137,10 @@ class Writes:
                 can_store=False,
                 worker_id=None,
             )
+
+    def spare(self, sector: SectorId, types: FileType) -> None:
+        """These are doomed no more, wherever they lie."""
+        self._add(_SPARE, m=sector.miner, n=sector.number, t=[int(one) for one in types.each()])
 
     def count(self, path_id: str, sector: SectorId, types: FileType) -> None:
         """These do not lie there uncounted any more: they are gone, or they count."""

@@ -239,6 +239,40 @@ async def test_a_removed_sector_that_was_forced_back_keeps_its_files(farm: Farm)
     assert len(await farm.store.declarations()) == 2 and await farm.store.uncounted() == []
 
 
+async def test_a_sector_that_is_forced_back_while_its_files_are_deleted_keeps_what_is_left(
+    farm: Farm,
+) -> None:
+    await farm.joins(SEALING, UNSEALED | REPLICA)
+    farm.state = State.REMOVING
+    farm.held = asyncio.Event()
+    wiping = asyncio.create_task(farm.removals.wipe(SECTOR))
+    await asyncio.wait_for(farm.started.wait(), 1)
+    farm.state = State.PRECOMMIT1
+    waits = asyncio.create_task(farm.removals.clear(SECTOR))
+    await asyncio.sleep(0)
+    assert not waits.done(), "its new task begins when nothing is deleted any more"
+    farm.held.set()
+    await asyncio.wait_for(asyncio.gather(wiping, waits), 1)
+    assert [types for types, _, _ in farm.deleted] == [UNSEALED] and farm.counts(REPLICA) == [SEALING]
+    assert await farm.store.uncounted() == []
+
+
+async def test_files_that_were_doomed_after_the_new_task_was_stored_are_spared_in_the_store_too(
+    farm: Farm,
+) -> None:
+    """The end of the task before it is stored between that, and the time when dispatch hears of the new one."""
+    await farm.joins(SEALING, UNSEALED)
+    writes = farm.store.writes()
+    writes.new_task(row(TaskType.ADD_PIECE), b"[]")
+    await writes.commit()
+    await farm.ends(TaskType.FINALIZE_UNSEALED)
+    farm.removals.submitted(row(TaskType.ADD_PIECE))
+    await farm.deliver()
+    again = await farm.again()
+    await again.joins(SEALING, UNSEALED)
+    assert again.deleted == [] and again.counts(UNSEALED) == [SEALING]
+
+
 async def test_nothing_is_deleted_while_the_sector_has_a_task(farm: Farm) -> None:
     await farm.joins(SEALING, REPLICA)
     farm.present.clear()
