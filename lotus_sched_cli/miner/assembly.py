@@ -182,11 +182,18 @@ def _dispatch(given: Given, workers: Registry, local: LocalStore) -> tuple[Dispa
     desk = dispatch.desk
     leftovers = Leftovers(store, index, remove, desk.spawn)
     removals = Removals(
-        store, index, remove, desk.spawn, busy=lambda sector: sector in desk.by_sector, present=present
+        store,
+        index,
+        remove,
+        desk.spawn,
+        busy=lambda sector: sector in desk.by_sector,
+        present=present,
+        lies=local.lies,
     )
     index.judge, desk.made = leftovers.judge, leftovers.made
     desk.adopted, desk.disown, desk.unwanted = leftovers.adopted, leftovers.disown, leftovers.unwanted
     desk.done, desk.submitted, desk.clear = removals.done, removals.submitted, removals.clear
     desk.cancelled, desk.online = cancelled, removals.deliver
+    index.recovered = removals.deliver
     workers.listen(dispatch, reown=index.reown, moved=index.moved)
     return dispatch, index, removals

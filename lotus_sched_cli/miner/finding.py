@@ -14,8 +14,6 @@ from lotus_sched_cli.lotus.types import Decl, SectorStorageInfo, StorageInfo
 from .index import SectorIndex
 from .known_paths import Path, allowed_types, located, miners
 
-#: A path whose last report is older than this takes nothing new.
-SKIPPED_HEARTBEAT: Final = 50.0
 #: Weight of a copy that is to be fetched only if there is no other: they are tried in order of rising weight.
 LAST: Final = 1 << 40
 
@@ -74,7 +72,7 @@ def best_alloc(index: SectorIndex, types: int, size: int, path_type: str, miner:
 
 
 def _usable(path: Path, need: int, miner: int, now: float) -> bool:
-    if now - path.beat > SKIPPED_HEARTBEAT or path.error or path.stat.Available < need:
+    if not path.well(now) or path.stat.Available < need:
         return False
     allow, deny = miners(path.info.AllowMiners), miners(path.info.DenyMiners)
     return (not allow or miner in allow) and miner not in deny

@@ -78,6 +78,8 @@ class SectorIndex(FileTable):
         self._alerts = alerts or Alerts()
         #: Which of newly declared types are leftovers (leftovers.py).
         self.judge: Judge = _all_good
+        #: Called when a path is well that was not.
+        self.recovered: Callable[[], None] = lambda: None
         #: Detached paths, with what lay there.
         self.away: dict[str, Away] = {}
         #: Sectors with doomed files, some of which may be gone by now.
@@ -282,8 +284,12 @@ class SectorIndex(FileTable):
         path = self.paths.get(path_id)
         if path is None:
             raise RpcError(1, f"health report for unknown storage: {path_id}")
-        path.stat, path.error, path.beat = report.Stat, report.Err, self._clock()
+        now = self._clock()
+        was_well = path.well(now)
+        path.stat, path.error, path.beat = report.Stat, report.Err, now
         self._emit(PathReported(path_id, max(0, report.Stat.Available), report.Err))
+        if not was_well and path.well(now):
+            self.recovered()
 
     def info(self, path_id: str) -> StorageInfo:
         """`StorageInfo`."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from lotus_sched_cli.core.events import ALL_TYPES, PathSpec
 from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FILE_TYPES_BY_NAME, FileType, SectorId
 from lotus_sched_cli.lotus.types import FsStat, SectorStorageInfo, StorageInfo
+
+#: Seconds after which the last report of a path says nothing any more: it takes nothing new then.
+SKIPPED_HEARTBEAT: Final = 50.0
 
 
 @dataclass(slots=True)
@@ -26,6 +30,10 @@ class Path:
     @property
     def netlocs(self) -> frozenset[str]:
         return frozenset(urlsplit(u).netloc for u in self.info.URLs or ())
+
+    def well(self, now: float) -> bool:
+        """Whether it was reported not long ago, and without an error."""
+        return now - self.beat <= SKIPPED_HEARTBEAT and not self.error
 
 
 @dataclass(slots=True)

@@ -5,14 +5,14 @@ Here what the index still lists after a removal is *doomed*: stored, hidden from
 DELETE (which a stock worker knows too) once a worker that serves the path registers or answers again.
 
 A file is never deleted that may be wanted again. A new task that touches a type of a sector spares it, in the transaction
-that stores the task; a copy is only deleted while a confirmed one lies on a path for storage; nothing is deleted while the
-sector has a task; a task that is sent waits for a deletion under way.
+that stores the task; a copy is only deleted after one in storage was seen to be there, on a path that is well; nothing is
+deleted while the sector has a task; a task that is sent waits for a deletion under way.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from lotus_sched_cli.core.events import ALL_TYPES
@@ -32,6 +32,8 @@ log = get("stores")
 _REMOVED: Final = (State.REMOVING, State.REMOVED)
 
 Found = list[tuple[str, FileType]]
+#: Whether a file can be read now on the path of this id.
+Lies = Callable[[SectorId, FileType, str], Awaitable[bool]]
 
 
 class Removals:
@@ -46,6 +48,7 @@ class Removals:
         *,
         busy: Callable[[SectorId], bool],
         present: Callable[[str], bool],
+        lies: Lies,
     ) -> None:
         self._store = store
         self._index = index
@@ -53,6 +56,7 @@ class Removals:
         self._spawn = spawn
         self._busy = busy
         self._present = present
+        self._lies = lies
         self._deleting: dict[SectorId, asyncio.Task[Any]] = {}
         self._wiping: dict[SectorId, tuple[asyncio.Future[None], ...]] = {}
         self.state: Callable[[int], State | None] = lambda number: None
@@ -153,10 +157,15 @@ class Removals:
             doomed = [f for f in self._index.on(sector) if f.doomed & one]
             if not doomed or self._busy(sector):
                 continue
-            only = [f.path_id for f in doomed if self._reached(f) and self._may(f, sector, one)]
-            if not only:
+            may = [f for f in doomed if self._reached(f) and self._may(f, sector, one)]
+            if not may:
                 if not self._dispensable(sector, one) and any(map(self._reached, doomed)):
                     await self._spare(sector, one, doomed)
+                continue
+            if not self._useless(sector, one) and not await self._seen(sector, one):
+                continue
+            only = [f.path_id for f in may if f.doomed & one]
+            if not only or self._busy(sector):
                 continue
             keep = [f.path_id for f in self._index.on(sector) if f.types & one & ~f.doomed]
             log.warning(f"removing {names(one)} of {sector}, as was asked while their worker was away")
@@ -164,6 +173,18 @@ class Removals:
                 await self._remove(sector, one, keep, only)
             except Exception as e:
                 log.info(f"{names(one)} of {sector} stays for now: {e}")
+
+    async def _seen(self, sector: SectorId, one: FileType) -> bool:
+        """Whether a copy in storage is there now: a path can be well and have lost its files."""
+        kept = self._keepers(sector, one)
+        for path_id in kept:
+            if await self._lies(sector, one, path_id):
+                return True
+        log.warning(
+            f"{names(one)} of {sector} should have been deleted, but cannot be read where it is kept now "
+            f"({', '.join(kept)}): it stays; look at that path"
+        )
+        return False
 
     async def _spare(self, sector: SectorId, one: FileType, doomed: list[Files]) -> None:
         """They are the only copies by now: they count again."""
@@ -177,7 +198,9 @@ class Removals:
 
     def _reached(self, files: Files) -> bool:
         path = self._index.paths.get(files.path_id)
-        return path is not None and path.attached and any(map(self._present, path.owners))
+        if path is None or not path.attached or path.error:
+            return False
+        return any(map(self._present, path.owners))
 
     def _useless(self, sector: SectorId, one: FileType) -> bool:
         """Whether nobody needs even the only copy."""
@@ -187,19 +210,35 @@ class Removals:
         return self.state(sector.number) in _REMOVED
 
     def _may(self, files: Files, sector: SectorId, one: FileType) -> bool:
-        return self._useless(sector, one) or (not self._long(files.path_id) and self._stored(sector, one))
+        if self._useless(sector, one):
+            return True
+        return not self._long(files.path_id) and bool(self._keepers(sector, one))
+
+    def _keepers(self, sector: SectorId, one: FileType) -> list[str]:
+        """Ids of paths for storage that are well, with a copy that counts."""
+        now = self._index.now()
+        return [
+            files.path_id
+            for files in self._copies_stored(sector, one)
+            if self._reached(files) and self._index.paths[files.path_id].well(now)
+        ]
 
     def _dispensable(self, sector: SectorId, one: FileType) -> bool:
         """Whether it lies elsewhere too, as far as is known, or is useless."""
-        elsewhere = any(files.types & one & ~files.stale for files in self._index.on(sector))
-        return elsewhere or self._useless(sector, one)
+        if self._useless(sector, one) or any(f.types & one & ~f.stale for f in self._index.on(sector)):
+            return True
+        return any(away.files.get(sector, FileType.NONE) & one for away in self._index.away.values())
 
     def _stored(self, sector: SectorId, one: FileType) -> bool:
         """Whether a copy that counts lies on a path for storage, and was declared since this miner started."""
-        return any(
-            files.types & files.confirmed & one & ~files.stale and self._long(files.path_id)
+        return bool(self._copies_stored(sector, one))
+
+    def _copies_stored(self, sector: SectorId, one: FileType) -> list[Files]:
+        return [
+            files
             for files in self._index.on(sector)
-        )
+            if files.types & files.confirmed & one & ~files.stale and self._long(files.path_id)
+        ]
 
     def _long(self, path_id: str) -> bool:
         path = self._index.paths.get(path_id)

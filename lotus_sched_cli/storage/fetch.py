@@ -113,6 +113,19 @@ def delete(url: str, headers: Mapping[str, str], timeout: float = 60.0) -> None:
         connection.close()
 
 
+def look(url: str, headers: Mapping[str, str], timeout: float = 60.0) -> None:
+    """Whether another store would send this file or folder; nothing of it is read. Blocks. Raises StorageError if not."""
+    connection = _connect(url, timeout)
+    try:
+        answer = _request(connection, "GET", url, headers)
+        if answer.status not in (200, 206):
+            raise StorageError(f"non-200 code: {answer.status}")
+    except (OSError, http.client.HTTPException) as err:
+        raise StorageError(f"GET {url}: {err}") from None
+    finally:
+        connection.close()
+
+
 def _connect(url: str, timeout: float) -> http.client.HTTPConnection:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -1,12 +1,13 @@
-"""Removing sector files: here, at other stores, all copies but one.
+"""Removing sector files: here, at other stores, all copies but one; and whether one is there.
 
 Source: Lotus ``storage/paths/remote.go``, ``storage/paths/local.go``.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lotus_sched_cli.core.tasks import FILE_TYPE_NAMES, FileType, SectorId
 from lotus_sched_cli.lotus.logs import get
@@ -14,7 +15,7 @@ from lotus_sched_cli.lotus.types import SectorStorageInfo
 
 from .disk import DiskThreads
 from .errors import NotFoundError, StorageError
-from .fetch import delete
+from .fetch import delete, look
 from .path import LocalPath
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 log = get("stores")
 
+#: Seconds that a disk may take to tell whether a file is there.
+LOOK_TIMEOUT: Final = 60.0
+
 _NETWORK = DiskThreads("deletes")
+_FOLDERS = (FileType.CACHE, FileType.UPDATE_CACHE)
 
 
 async def remove(
@@ -81,6 +86,24 @@ async def remove_copies(store: Store, sector: SectorId, types: FileType) -> None
             for entry in found:
                 if entry.ID != primary.ID:
                     await _remove_one(store, entry, sector, type, frozenset({primary.ID}))
+
+
+async def lies(store: Store, sector: SectorId, type: FileType, path_id: str) -> bool:
+    """Whether the file is there on that path now, here or at another store."""
+    if (path := store.get(path_id)) is not None:
+        try:
+            return await asyncio.wait_for(path.has(type, sector), LOOK_TIMEOUT)
+        except (StorageError, TimeoutError):
+            return False
+    ranged = {} if type in _FOLDERS else {"Range": "bytes=0-0"}
+    found = await store.index.StorageFindSector(sector, type, 0, False)
+    for url in [url for entry in found if path_id == entry.ID for url in entry.URLs or []]:
+        try:
+            await _NETWORK.long(look, url, {**store.headers, **ranged})
+            return True
+        except StorageError as err:
+            log.info(f"look at {url}: {err}")
+    return False
 
 
 async def _remove_one(

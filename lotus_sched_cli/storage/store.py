@@ -312,6 +312,10 @@ class Store:
         """See `remove.remove_copies`."""
         await _remove.remove_copies(self, sector, types)
 
+    async def lies(self, sector: SectorId, type: FileType, path_id: str) -> bool:
+        """See `remove.lies`."""
+        return await _remove.lies(self, sector, type, path_id)
+
     async def close(self) -> None:
         """Lets the threads of the paths go; nothing is said to the index."""
         for path in self._paths.values():

@@ -14,7 +14,7 @@ from miner.dispatch_stage import Stage
 from lotus_sched_cli.core.events import Event, FilesDeclared, FilesDropped
 from lotus_sched_cli.core.pipeline.states import State
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
-from lotus_sched_cli.lotus.types import FsStat, StorageInfo
+from lotus_sched_cli.lotus.types import FsStat, HealthReport, StorageInfo
 from lotus_sched_cli.miner import finding
 from lotus_sched_cli.miner.index import SectorIndex
 from lotus_sched_cli.miner.leftovers import Leftovers
@@ -45,6 +45,8 @@ class Farm:
     events: list[Event] = field(default_factory=list)
     present: set[str] = field(default_factory=lambda: {"sealer", "keeper"})
     busy: set[SectorId] = field(default_factory=set)
+    #: Paths that have lost their files without a word.
+    empty: set[str] = field(default_factory=set)
     state: State = State.PROVING
     #: (types, kept, from where) of each deletion.
     deleted: list[tuple[FileType, list[str], list[str]]] = field(default_factory=list)
@@ -68,9 +70,11 @@ class Farm:
             self._spawn,
             busy=lambda sector: sector in self.busy,
             present=lambda worker: worker in self.present,
+            lies=self._lies,
         )
         self.leftovers = Leftovers(self.store, self.index, self._remove, self._spawn)
         self.removals.state = lambda number: self.state
+        self.index.recovered = self.removals.deliver
         await self.index.restore()
         return self
 
@@ -86,6 +90,9 @@ class Farm:
         self.deleted.append((types, list(keep), list(only)))
         for path in only:
             await self.index.drop_sector(path, sector, int(types))
+
+    async def _lies(self, sector: SectorId, one: FileType, path: str) -> bool:
+        return path not in self.empty
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -201,6 +208,53 @@ async def test_a_copy_stays_until_the_one_in_storage_is_confirmed(farm: Farm) ->
     await again.joins(STORAGE, SEALED)
     assert again.deleted == [(SEALED, [STORAGE], [SEALING])]
     assert again.counts(CACHE) == [SEALING], "it is nowhere else now"
+
+
+async def moved_while_away(farm: Farm) -> None:
+    """The move is over, and the copy that it should have deleted lies with a worker that is away."""
+    await farm.joins(SEALING, REPLICA)
+    await farm.joins(STORAGE, REPLICA)
+    farm.present.discard("sealer")
+    await farm.ends(TaskType.FETCH, REPLICA)
+
+
+async def test_a_copy_stays_while_who_serves_the_one_in_storage_is_away(farm: Farm) -> None:
+    await moved_while_away(farm)
+    farm.present.discard("keeper")
+    await farm.joins(SEALING, REPLICA)
+    assert farm.deleted == []
+    await farm.joins(STORAGE, REPLICA)
+    assert [types for types, _, _ in farm.deleted] == [SEALED, CACHE]
+
+
+async def test_a_copy_stays_while_the_path_for_storage_is_ill(farm: Farm) -> None:
+    await moved_while_away(farm)
+    farm.index.report(STORAGE, HealthReport(Stat=ROOM, Err="input/output error"))
+    await farm.joins(SEALING, REPLICA)
+    assert farm.deleted == []
+    farm.index.report(STORAGE, HealthReport(Stat=ROOM))
+    await farm.deliver()
+    assert [types for types, _, _ in farm.deleted] == [SEALED, CACHE]
+
+
+async def test_a_copy_stays_when_the_one_in_storage_is_not_to_be_seen(farm: Farm) -> None:
+    """Its disk was made anew, and nobody has said so."""
+    await moved_while_away(farm)
+    farm.empty.add(STORAGE)
+    await farm.joins(SEALING, REPLICA)
+    assert farm.deleted == []
+    await farm.index.drop_sector(STORAGE, SECTOR, int(REPLICA))
+    await farm.deliver()
+    assert farm.deleted == [] and farm.counts(REPLICA) == [SEALING], "the only copy counts again"
+
+
+async def test_a_path_for_storage_that_is_stopped_for_a_while_makes_no_copy_count(farm: Farm) -> None:
+    await moved_while_away(farm)
+    await farm.index.detach(STORAGE, "http://keeper:1/remote")
+    await farm.joins(SEALING, REPLICA)
+    assert farm.deleted == [] and farm.counts(REPLICA) == []
+    await farm.joins(STORAGE, REPLICA)
+    assert [types for types, _, _ in farm.deleted] == [SEALED, CACHE]
 
 
 async def test_released_data_goes_when_its_worker_is_back(farm: Farm) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -259,3 +260,20 @@ async def test_a_big_cache_arrives_whole(farm: Farm, store: Store, tmp_path: Pat
     total = await store.paths()[0].disk.long(transfer.run)
     assert {e.name: e.read_bytes() for e in (tmp_path / "got").iterdir()} == {**CACHE, **made}
     assert total == sum(map(len, {**CACHE, **made}.values()))
+
+
+async def test_whether_a_file_is_there_is_asked_where_it_lies(farm: Farm) -> None:
+    """Of its disk, not of the index: that learns nothing of files that somebody else deletes."""
+    there, other = farm.folder("w1", store=True), farm.folder("w2")
+    put_sector(there, 2, b"sealed" * 100_000, {"tree": b"t" * (4 << 20)})
+    keeper, asker = await farm.store(there), await farm.store(other)
+    (path,) = keeper.paths()
+    for store in (keeper, asker):
+        assert await store.lies(sector(2), FileType.SEALED, path.id)
+        assert await store.lies(sector(2), FileType.CACHE, path.id)
+        assert not await store.lies(sector(2), FileType.CACHE, asker.paths()[0].id)
+    path.file(FileType.SEALED, sector(2)).unlink()
+    shutil.rmtree(path.file(FileType.CACHE, sector(2)))
+    for store in (keeper, asker):
+        assert not await store.lies(sector(2), FileType.SEALED, path.id)
+        assert not await store.lies(sector(2), FileType.CACHE, path.id)
