@@ -32,6 +32,8 @@ log = get("stores")
 _REMOVED: Final = (State.REMOVING, State.REMOVED)
 
 Found = list[tuple[str, FileType]]
+#: Sectors whose files are deleted at once: a worker that is back may have thousands, and each DELETE waits for a disk.
+AT_ONCE: Final = 16
 #: Whether a file can be read now on the path of this id.
 Lies = Callable[[SectorId, FileType, str], Awaitable[bool]]
 
@@ -58,6 +60,8 @@ class Removals:
         self._present = present
         self._lies = lies
         self._deleting: dict[SectorId, asyncio.Task[Any]] = {}
+        #: Sectors to be looked at as soon as others are done with.
+        self._queue: dict[SectorId, None] = {}
         self._wiping: dict[SectorId, tuple[asyncio.Future[None], ...]] = {}
         self.state: Callable[[int], State | None] = lambda number: None
 
@@ -149,8 +153,19 @@ class Removals:
             if not doomed:
                 self._index.doomed.discard(sector)
             elif sector not in self._deleting and not self._busy(sector) and any(map(self._reached, doomed)):
-                task = self._deleting[sector] = self._spawn(self._delete(sector), "removals")
-                task.add_done_callback(lambda _, s=sector: self._deleting.pop(s, None))  # type: ignore[misc]
+                self._queue[sector] = None
+        self._begin()
+
+    def _begin(self) -> None:
+        while self._queue and len(self._deleting) < AT_ONCE:
+            sector, _ = self._queue.popitem()
+            task = self._deleting[sector] = self._spawn(self._delete(sector), "removals")
+            task.add_done_callback(lambda task, s=sector: self._end(s, task))  # type: ignore[misc]
+
+    def _end(self, sector: SectorId, task: asyncio.Task[Any]) -> None:
+        del self._deleting[sector]
+        if not task.cancelled():
+            self._begin()
 
     async def _delete(self, sector: SectorId) -> None:
         for one in ALL_TYPES.each():

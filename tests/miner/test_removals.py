@@ -19,7 +19,7 @@ from lotus_sched_cli.miner import finding
 from lotus_sched_cli.miner.index import SectorIndex
 from lotus_sched_cli.miner.leftovers import Leftovers
 from lotus_sched_cli.miner.records import TaskRow
-from lotus_sched_cli.miner.removals import Removals
+from lotus_sched_cli.miner.removals import AT_ONCE, Removals
 from lotus_sched_cli.miner.store import Store, StoreError
 
 SECTOR = SectorId(1000, 7)
@@ -53,7 +53,7 @@ class Farm:
     #: Set while a deletion is held up.
     held: asyncio.Event | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def begin(self) -> Farm:
         self.index = SectorIndex(
@@ -96,7 +96,7 @@ class Farm:
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._tasks.append(task)
+        self.tasks.append(task)
         return task
 
     async def attach(self, path: str) -> None:
@@ -118,7 +118,7 @@ class Farm:
 
     async def deliver(self) -> None:
         self.removals.deliver()
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self.tasks)
 
     async def ends(self, kind: TaskType, files: FileType = FileType.NONE) -> None:
         writes = self.store.writes()
@@ -338,6 +338,26 @@ async def test_nothing_is_deleted_while_the_sector_has_a_task(farm: Farm) -> Non
     farm.busy.clear()
     await farm.deliver()
     assert len(farm.deleted) == 2
+
+
+async def test_thousands_of_removed_sectors_are_deleted_a_few_at_once(farm: Farm) -> None:
+    await farm.joins(SEALING, FileType.NONE)
+    sectors = [SectorId(1000, number) for number in range(3 * AT_ONCE)]
+    for sector in sectors:
+        await farm.index.declare(SEALING, sector, int(SEALED), False)
+    farm.present.clear()
+    farm.state = State.REMOVED
+    for sector in sectors:
+        await farm.removals.removed(sector)
+    farm.present.add("sealer")
+    farm.held = asyncio.Event()
+    farm.removals.deliver()
+    await asyncio.wait_for(farm.started.wait(), 1)
+    assert len(farm.tasks) == AT_ONCE
+    farm.held.set()
+    while len(farm.deleted) < len(sectors):
+        await asyncio.wait(farm.tasks)
+    assert await farm.store.uncounted() == [] and farm.index.sectors_on(SEALING) == ()
 
 
 async def test_a_task_waits_for_a_deletion_under_way(farm: Farm) -> None:
