@@ -355,8 +355,9 @@ async def test_thousands_of_removed_sectors_are_deleted_a_few_at_once(farm: Farm
     await asyncio.wait_for(farm.started.wait(), 1)
     assert len(farm.tasks) == AT_ONCE
     farm.held.set()
-    while len(farm.deleted) < len(sectors):
+    while any(not task.done() for task in farm.tasks):
         await asyncio.wait(farm.tasks)
+    assert len(farm.deleted) == len(sectors)
     assert await farm.store.uncounted() == [] and farm.index.sectors_on(SEALING) == ()
 
 
