@@ -201,6 +201,29 @@ async def test_a_store_of_the_first_version_gets_the_new_table_and_keeps_its_row
     await store.close()
 
 
+async def test_a_step_to_a_new_version_that_breaks_off_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "miner.db"
+    store = await Store.open(path)
+    await store.set_meta("actor", "t01000")
+    await store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE uncounted")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.op.create_index", full)
+        with pytest.raises(StoreError, match=r"cannot be opened .* database or disk is full"):
+            await Store.open(path)
+    store = await Store.open(path)
+    assert await store.meta("actor") == "t01000" and await store.uncounted() == []
+    await store.close()
+
+
 async def test_a_newer_store_is_left_alone_with_one_line(tmp_path: Path) -> None:
     path = tmp_path / "miner.db"
     await (await Store.open(path)).close()
