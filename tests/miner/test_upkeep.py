@@ -292,6 +292,24 @@ async def test_what_a_stopped_worker_held_is_told_when_it_is_forgotten(s: Stage)
         await again.stop()
 
 
+async def test_a_path_of_two_stopped_workers_stays_when_one_is_forgotten(s: Stage) -> None:
+    """On one NFS mount: the other one has the files still."""
+    both = [await s.worker(name, P2) for name in ("one", "two")]
+    for fake in both:
+        fake.paths = ["shared"]
+        await s.connect(fake)
+    await s.declare(both[0], 1, P1_OUT)
+    for fake in both:
+        await s.index.detach("shared", f"http://{fake.name}:3456/remote")
+        fake.away = True
+    await s.submit(1, P2, ["AQ=="])
+    m = with_sectors(s)
+    done = await forget.forget(m, "one", False)
+    assert "shared" not in done.Paths and done.Lost == [] and m.sectors.back == []
+    done = await forget.forget(m, "two", False)
+    assert "shared" in done.Paths and [lost.Sector for lost in done.Lost] == [1]
+
+
 async def test_a_worker_of_an_earlier_run_is_shown_and_forgotten_too(s: Stage) -> None:
     dead = await s.worker("dead", P2)
     await s.declare(dead, 1, P1_OUT)
