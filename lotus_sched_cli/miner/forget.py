@@ -80,12 +80,12 @@ async def _drop_storage(miner: Miner, worker: Worker) -> tuple[list[str], dict[S
         # It was stopped, which took its paths out of the index, and what lay there with them.
         if away.worker_id != worker.id and path_id not in (worker.paths or ()):
             continue
-        others = [
+        sharing = [
             w.id for w in miner.workers.by_id.values() if w is not worker and path_id in (w.paths or ())
         ]
-        if others:
+        if sharing:
             # Stopped as well, and able to bring it back.
-            away.worker_id = min(others)
+            away.worker_id = min(sharing)
             continue
         for sector, types in away.files.items():
             touched[sector] = touched.get(sector, FileType.NONE) | types
