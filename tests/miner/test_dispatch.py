@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from miner.dispatch_stage import FakeWorker, Stage, stage
 
-from lotus_sched_cli.core.tasks import FileType, TaskType
+from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus.rpc.errors import RpcConnectError, RpcError
 from lotus_sched_cli.lotus.types import CallError, CallID, SectorID
 from lotus_sched_cli.miner.records import Phase, TaskRow
@@ -706,6 +706,24 @@ async def test_a_cancelled_task_is_ended_after_the_restart(life: Life) -> None:
     await s.until(lambda: s.phase(row) == "gone")
     await s.written()
     assert await s.store.tasks() == [] and not s.pipeline.done
+
+
+async def test_a_cancelled_task_s_end_is_told_though_its_row_cannot_be_deleted(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it left of a removed sector is deleted then; the row goes at the next start."""
+    s = await life()
+    worker = await s.worker("w", C2)
+    row = await s.submit(1, C2)
+    await s.until(lambda: s.phase(row) == "running")
+    told: list[SectorId] = []
+    s.dispatch.desk.cancelled = told.append
+    store = SlowStore(monkeypatch)
+    store.full = True
+    store.go_on.set()
+    with pytest.raises(StoreError):
+        await s.dispatch.cancel(row.id)
+    assert worker.aborted and told == [row.sector]
 
 
 # -- restarts of a worker ----------------------------------------------------------------------------------------------

@@ -142,9 +142,9 @@ class Ends:
         if bound:
             desk.drop_copy(flight)
             desk.post(TaskEnded(task_id, Outcome.CANCELLED, "cancelled"))
+            if desk.cancelled is not None:
+                desk.cancelled(flight.sector)
         await self._delete(task_id)
-        if bound and desk.cancelled is not None:
-            desk.cancelled(flight.sector)
 
     async def _end_work(self, flight: Flight) -> None:
         """Until the worker says that nothing of it runs; a stock one cannot be told."""
