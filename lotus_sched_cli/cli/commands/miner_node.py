@@ -1,9 +1,9 @@
-"""``lotus-miner stop``, ``info``, ``version`` and ``wait-api``."""
+"""``lotus-miner stop``, ``info``, ``version`` and ``wait-api``. Views are imported where they are used: help needs none."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,11 +11,10 @@ from lotus_sched_cli.cli.connect import miner_api, warn
 from lotus_sched_cli.cli.errors import CliError
 from lotus_sched_cli.cli.golang import GoCommand, ReadCommand, flag, program_context
 from lotus_sched_cli.cli.render import notice, show
-from lotus_sched_cli.cli.sources import chain_state, full_node
-from lotus_sched_cli.cli.views.actor import ActorOnChain
-from lotus_sched_cli.cli.views.info import miner_view
-from lotus_sched_cli.cli.views.text import Versions
 from lotus_sched_cli.lotus.units import parse_duration
+
+if TYPE_CHECKING:
+    from lotus_sched_cli.cli.views.actor import ActorOnChain
 
 stop = typer.Typer(add_completion=False)
 info = typer.Typer(add_completion=False)
@@ -34,6 +33,9 @@ def info_(
     hide_sectors_info: Annotated[bool, flag("--hide-sectors-info", help="leave the sectors out")] = False,
     blocks: Annotated[int, flag("--blocks", help="taken and without effect: no blocks are won here")] = 0,
 ) -> None:
+    from lotus_sched_cli.cli.sources import chain_state
+    from lotus_sched_cli.cli.views.info import miner_view
+
     api = miner_api(ctx)
     actor = api.call("ActorAddress")
     stats: dict[str, Any] = api.call("WorkerStats")
@@ -61,6 +63,7 @@ def info_(
 def real_chain(actor: str) -> ActorOnChain | None:
     """Of the full node that is named here. One that does not answer takes nothing from what the miner tells."""
     from lotus_sched_cli.cli.actor import ask_actor
+    from lotus_sched_cli.cli.sources import full_node
 
     node = full_node()
     if node is None:
@@ -74,6 +77,8 @@ def real_chain(actor: str) -> ActorOnChain | None:
 
 @version.command("version", cls=ReadCommand, help="tell what the running miner is, and this program")
 def version_(ctx: typer.Context) -> None:
+    from lotus_sched_cli.cli.views.text import Versions
+
     api = miner_api(ctx, common=True)
     told = api.call("Version")
     number = told["APIVersion"]

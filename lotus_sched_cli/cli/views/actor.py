@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Final
 
 from lotus_sched_cli.lotus.actor_state import Funds
@@ -122,7 +121,7 @@ def winning(power: int, total: int) -> Winning | None:
     """An epoch wins a number of blocks that is Poisson's, on average its share of the network's five."""
     if power <= 0 or total <= 0:
         return None
-    chance = -math.expm1(-float(Fraction(power * BLOCKS_AN_EPOCH, total)))
+    chance = -math.expm1(-power * BLOCKS_AN_EPOCH / total)
     if chance <= 0:
         return None
     missed = 1 - chance
