@@ -96,6 +96,9 @@ class OurWorker:
             await self.say("DataCid", 127, {"Type": "null", "Info": "127"})
         parts = e.path.split("?")[0].split("/")
         named = len(parts) == 4 and parts[2] in FILE_TYPES_BY_NAME and parts[3].startswith("s-t0")
+        if parts[1] == "remote" and named:
+            # Its own tasks make and clear files of the same sector meanwhile.
+            await self.say("WaitQuiet")
         if parts[1] == "remote" and named and e.verb == "GET":
             await self._lay(parts[2], parse_name(parts[3]), e)
         elif parts[1] == "remote" and named and e.verb == "DELETE" and e.status == 200:
