@@ -94,11 +94,17 @@ async def test_a_return_that_comes_before_the_answer_waits_for_it(life: Life) ->
     assert s.pipeline.done[0][1] == b'"cHJvb2Y="'
 
 
-async def test_unknown_and_repeated_returns_are_acknowledged(life: Life) -> None:
-    s = await life()
-    worker = await s.worker("w", C2)
+async def one_running(s: Stage, *, stock: bool = False) -> tuple[FakeWorker, TaskRow]:
+    """A worker ``w``, and the C2 that runs there."""
+    worker = await s.worker("w", C2, stock=stock)
     row = await s.submit(1, C2)
     await s.until(lambda: s.phase(row) == "running")
+    return worker, row
+
+
+async def test_unknown_and_repeated_returns_are_acknowledged(life: Life) -> None:
+    s = await life()
+    worker, row = await one_running(s)
     call = worker.last
     await asyncio.gather(*(s.returned(call, C2, b"proof") for _ in range(3)))
     await s.until(lambda: s.phase(row) == "gone")
@@ -109,9 +115,7 @@ async def test_unknown_and_repeated_returns_are_acknowledged(life: Life) -> None
 
 async def test_what_cannot_be_stored_is_not_acknowledged(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
 
     async def full(*_: object) -> None:
         raise StoreError("database or disk is full")
@@ -126,9 +130,7 @@ async def test_what_cannot_be_stored_is_not_acknowledged(life: Life, monkeypatch
 
 async def test_a_restarted_worker_s_task_is_queued_again_at_once(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     first = worker.last
     worker.held.clear()
     await s.returned(first, C2, None, CallError(101, "worker [name: w] restarted"))
@@ -145,9 +147,7 @@ async def test_a_restarted_worker_s_task_is_queued_again_at_once(life: Life) -> 
 )
 async def test_a_failure_goes_to_the_pipeline(life: Life, error: CallError) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     await s.returned(worker.last, C2, None, error)
     await s.until(lambda: s.pipeline.done)
     assert s.pipeline.done == [(C2, None, str(error))]
@@ -167,9 +167,7 @@ async def test_what_is_no_failure_of_the_sector_never_reaches_the_pipeline(
     life: Life, error: CallError
 ) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, row = await one_running(s)
     await s.returned(worker.last, C2, None, error)
     await s.until(lambda: s.phase(row) != "running" or len(worker.calls) > 1)
     assert not s.pipeline.done
@@ -274,9 +272,7 @@ async def test_a_fetch_whose_source_is_away_is_tried_again_and_no_failure(life: 
 
 async def test_abort_ends_the_work_and_comes_back_when_it_is_dead(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     await s.dispatch.abort(worker.last)
     assert worker.aborted == [worker.last.ID]
     await s.until(lambda: s.pipeline.done)
@@ -290,9 +286,7 @@ async def test_an_abort_whose_caller_goes_away_while_it_is_stored_comes_to_its_e
     life: Life, monkeypatch: pytest.MonkeyPatch, stock: bool
 ) -> None:
     s = await life()
-    worker = await s.worker("w", C2, stock=stock)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, row = await one_running(s, stock=stock)
     slow = SlowStore(monkeypatch)
     abort = asyncio.create_task(s.dispatch.abort(worker.last))
     await asyncio.wait_for(slow.begun.wait(), 5)
@@ -316,9 +310,7 @@ async def test_a_result_whose_worker_hangs_up_while_it_is_stored_is_handed_over(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     slow = SlowStore(monkeypatch)
     returned = asyncio.create_task(s.returned(worker.last, C2, "AQ=="))
     await asyncio.wait_for(slow.begun.wait(), 5)
@@ -331,9 +323,7 @@ async def test_a_result_whose_worker_hangs_up_while_it_is_stored_is_handed_over(
 
 async def test_abort_of_a_worker_out_of_reach_says_so_and_force_gives_the_call_up(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, row = await one_running(s)
     call = worker.last
     worker.away = True
     with pytest.raises(RpcError, match=r"does not end call .* --force"):
@@ -347,9 +337,7 @@ async def test_abort_of_a_worker_out_of_reach_says_so_and_force_gives_the_call_u
 
 async def test_the_result_of_a_call_that_was_given_up_is_taken_while_the_task_still_waits(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, row = await one_running(s)
     call = worker.last
     worker.away = True
     s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
@@ -365,9 +353,7 @@ async def test_a_result_that_comes_while_its_call_is_being_given_up_is_not_lost(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     slow = SlowStore(monkeypatch)
     given_up = asyncio.create_task(s.dispatch.give_up(worker.last))
     await asyncio.wait_for(slow.begun.wait(), 5)
@@ -383,22 +369,26 @@ async def test_a_result_that_comes_while_its_call_is_being_given_up_is_not_lost(
     assert s.dispatch.scheduler.queue() == []
 
 
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["waits", "hangs up"])
 async def test_a_late_result_that_cannot_be_stored_is_taken_when_it_comes_again(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: Life, monkeypatch: pytest.MonkeyPatch, hangs_up: bool
 ) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     call = worker.last
     worker.away = True
     s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
     await s.dispatch.give_up(call)
     slow = SlowStore(monkeypatch)
     slow.full = True
+    returned = asyncio.create_task(s.returned(call, C2, b"proof"))
+    await asyncio.wait_for(slow.begun.wait(), 5)
+    if hangs_up:
+        returned.cancel()
     slow.go_on.set()
-    with pytest.raises(RpcError, match="not stored: database or disk is full"):
-        await s.returned(call, C2, b"proof")
+    with pytest.raises(asyncio.CancelledError if hangs_up else RpcError) as why:
+        await returned
+    assert hangs_up or "not stored: database or disk is full" in str(why.value)
     await s.until(s.dispatch.scheduler.queue)
     await s.returned(call, C2, b"proof")
     await s.until(lambda: s.pipeline.done)
@@ -408,9 +398,7 @@ async def test_a_late_result_that_cannot_be_stored_is_taken_when_it_comes_again(
 
 async def test_once_the_task_runs_elsewhere_a_late_result_is_dropped(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     call = worker.last
     worker.away = True
     await s.dispatch.give_up(call)
@@ -568,9 +556,7 @@ async def test_a_pipeline_that_stumbles_is_given_the_result_again(life: Life) ->
 
 async def test_of_a_very_long_error_beginning_and_end_are_kept(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     long = CallError(0, "it began " + "E" * 1_000_000 + " it ended")
     await s.returned(worker.last, C2, error=long)
     await s.until(lambda: s.pipeline.done)
@@ -584,9 +570,7 @@ async def test_of_a_very_long_error_beginning_and_end_are_kept(life: Life) -> No
 
 async def test_after_a_restart_a_running_call_counts_before_anything_new_is_bound(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     call = worker.last
 
     s = await life()
@@ -694,9 +678,7 @@ async def test_a_fetch_that_was_under_way_goes_on_after_the_restart(life: Life) 
 
 async def test_a_cancelled_task_is_ended_after_the_restart(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, row = await one_running(s)
     writes = s.store.writes()
     writes.task(row.id, phase=Phase.CANCELLED)
     await writes.commit()
@@ -713,9 +695,7 @@ async def test_a_cancelled_task_s_end_is_told_though_its_row_cannot_be_deleted(
 ) -> None:
     """What it left of a removed sector is deleted then; the row goes at the next start."""
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, row = await one_running(s)
     told: list[SectorId] = []
     s.dispatch.desk.cancelled = told.append
     store = SlowStore(monkeypatch)
@@ -745,9 +725,7 @@ async def test_a_lost_call_whose_end_cannot_be_stored_is_ended_when_there_is_roo
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = await life(lost_after=0.02)
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, row = await one_running(s)
     slow = SlowStore(monkeypatch)
     slow.full = worker.away = True
     s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
@@ -759,9 +737,7 @@ async def test_a_lost_call_whose_end_cannot_be_stored_is_ended_when_there_is_roo
 
 async def test_a_silent_worker_s_calls_are_lost_after_the_time_that_was_set(life: Life) -> None:
     s = await life(lost_after=0.1)
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, _ = await one_running(s)
     worker.away = True
     s.registry.unreachable(s.registry.by_id["id-of-w"], "cable out")
     other = await s.worker("other", C2)
@@ -771,9 +747,7 @@ async def test_a_silent_worker_s_calls_are_lost_after_the_time_that_was_set(life
 
 async def test_who_works_on_a_sector_is_known_while_it_runs(life: Life) -> None:
     s = await life()
-    worker = await s.worker("w", C2)
-    row = await s.submit(1, C2)
-    await s.until(lambda: s.phase(row) == "running")
+    worker, row = await one_running(s)
     assert s.dispatch.desk.makers(row.sector) == {"id-of-w"}
     await s.returned(worker.last, C2, b"proof")
     await s.until(lambda: s.phase(row) == "gone")

@@ -196,21 +196,22 @@ class Desk:
             except Exception as e:
                 log.error(f"{what}: {e!r}", exc=e)
 
-        task = asyncio.create_task(guarded(), name=what)
-        self._spawned.add(task)
-        task.add_done_callback(self._spawned.discard)
-        return task
+        return self._begun(guarded(), what)
 
     async def to_its_end(self, work: Coroutine[Any, Any, T], what: str) -> T:
         """Do it, also if whoever asks for it goes away meanwhile: what has begun comes to its end."""
-        task = asyncio.create_task(work, name=what)
-        self._spawned.add(task)
-        task.add_done_callback(self._spawned.discard)
+        task = self._begun(work, what)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(_unheard)
             raise
+
+    def _begun(self, work: Coroutine[Any, Any, T], what: str) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name=what)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
+        return task
 
     async def stop(self) -> None:
         tasks = [*self._spawned, *(f.courier for f in self.flights.values() if f.courier is not None)]

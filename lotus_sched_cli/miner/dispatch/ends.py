@@ -85,18 +85,8 @@ class Ends:
         flight = self._desk.flights.get(task_id)
         if flight is None or flight.row.phase is not Phase.QUEUED or flight.settling is not None:
             raise RpcError(1, "No request with provided details found")
-        # First, so that no pass binds it while its end is being stored.
-        self._desk.post(TaskRemoved(task_id))
-        self._aheads.end(flight)
-        await self._desk.to_its_end(self._take_out(flight), f"removal of request {task_id}")
-
-    async def _take_out(self, flight: Flight) -> None:
-        try:
-            await self._desk.settle(flight, None, CallError(0, REQUEST_REMOVED), outcome=Outcome.CANCELLED)
-        except RpcError:
-            if not flight.cancelling:  # nobody wants it then: it must not come back
-                self._desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))
-            raise
+        error = CallError(0, REQUEST_REMOVED)
+        await end_waiting(self._desk, self._aheads, flight, None, error, Outcome.CANCELLED)
 
     def _flight_of(self, call: CallID) -> Flight | None:
         found = self._desk.calls.get(call.ID)
@@ -258,3 +248,30 @@ class Ends:
                 log.error(f"a call is lost, {e}; tried again in {pause:g}s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, 60.0)
+
+
+async def end_waiting(
+    desk: Desk,
+    aheads: Aheads,
+    flight: Flight,
+    result: bytes | None,
+    error: CallError | None,
+    outcome: Outcome | None = None,
+) -> None:
+    """End a task that waits for a worker (see ``Desk.settle``); where that cannot be stored it waits on, and RpcError is raised.
+
+    A caller that is cancelled meanwhile leaves no half end.
+    """
+
+    async def end() -> None:
+        try:
+            await desk.settle(flight, result, error, outcome=outcome)
+        except RpcError:
+            if not flight.cancelling:  # nobody wants it then: it must not come back
+                desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))
+            raise
+
+    # First, so that no pass binds it while its end is being stored.
+    desk.post(TaskRemoved(flight.row.id))
+    aheads.end(flight)
+    await desk.to_its_end(end(), f"end of waiting {flight.row.type} {flight.sector}")

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from lotus_sched_cli.core.events import TaskQueued, TaskRemoved
 from lotus_sched_cli.lotus import gojson
 from lotus_sched_cli.lotus.errors import shortened
 from lotus_sched_cli.lotus.logs import get
@@ -18,6 +17,7 @@ from lotus_sched_cli.miner.records import Phase
 
 from .ahead import Aheads
 from .desk import Desk, Part
+from .ends import end_waiting
 from .flight import Flight
 
 log = get("advmgr")
@@ -59,15 +59,7 @@ class Returns:
         log.info(
             f"{flight.row.type} of sector {flight.sector}: the result of a call that was given up has come"
         )
-        # First, so that no pass binds it while its end is being stored.
-        self._desk.post(TaskRemoved(flight.row.id))
-        self._aheads.end(flight)
-        try:
-            await self._desk.settle(flight, result, error)
-        except RpcError:
-            if not flight.cancelling:
-                self._desk.post(TaskQueued(flight.row.spec, flight.row.queued_at))
-            raise
+        await end_waiting(self._desk, self._aheads, flight, result, error)
 
     async def _fetched(self, flight: Flight, error: CallError | None) -> None:
         attempt = flight.attempt
