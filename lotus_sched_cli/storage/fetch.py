@@ -9,7 +9,8 @@ import http.client
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -101,27 +102,29 @@ class Download:
 
 def delete(url: str, headers: Mapping[str, str], timeout: float = 60.0) -> None:
     """Asks another store to remove a file (``keep`` and all in the URL). Blocks. Raises StorageError."""
-    connection = _connect(url, timeout)
-    try:
-        answer = _request(connection, "DELETE", url, headers)
+    with _answered("DELETE", url, headers, timeout, (200,)) as answer:
         answer.read()
-        if answer.status != 200:
-            raise StorageError(f"non-200 code: {answer.status}")
-    except (OSError, http.client.HTTPException) as err:
-        raise StorageError(f"DELETE {url}: {err}") from None
-    finally:
-        connection.close()
 
 
 def look(url: str, headers: Mapping[str, str], timeout: float = 60.0) -> None:
     """Whether another store would send this file or folder; nothing of it is read. Blocks. Raises StorageError if not."""
+    with _answered("GET", url, headers, timeout, (200, 206)):
+        pass
+
+
+@contextmanager
+def _answered(
+    method: str, url: str, headers: Mapping[str, str], timeout: float, good: tuple[int, ...]
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a question that has no body. Raises StorageError for a status that is not ``good``, too."""
     connection = _connect(url, timeout)
     try:
-        answer = _request(connection, "GET", url, headers)
-        if answer.status not in (200, 206):
+        answer = _request(connection, method, url, headers)
+        if answer.status not in good:
             raise StorageError(f"non-200 code: {answer.status}")
+        yield answer
     except (OSError, http.client.HTTPException) as err:
-        raise StorageError(f"GET {url}: {err}") from None
+        raise StorageError(f"{method} {url}: {err}") from None
     finally:
         connection.close()
 
