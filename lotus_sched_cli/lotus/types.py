@@ -108,6 +108,8 @@ class CallError(Struct, frozen=True):
 #: What Lotus says for a call that an operator ended, and for a request that he took out of the queue.
 TASK_ABORTED: Final = "task aborted"
 REQUEST_REMOVED: Final = "scheduling request removed"
+#: Our sealer says this when a PreCommit2 found the replica half encoded: only a new PreCommit1 helps.
+REPLICA_SPOILED: Final = "replica is half encoded"
 
 
 class Header(Struct, frozen=True):

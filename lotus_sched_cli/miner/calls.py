@@ -6,7 +6,7 @@ Source: Lotus ``api/api_worker.go``, ``api/api_storage.go`` (wire facts ยง4.5, ย
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -17,6 +17,7 @@ from lotus_sched_cli.core.proofs import sector_size
 from lotus_sched_cli.core.tasks import TaskType
 from lotus_sched_cli.lotus import cids
 from lotus_sched_cli.lotus.types import (
+    REPLICA_SPOILED,
     REQUEST_REMOVED,
     TASK_ABORTED,
     CallError,
@@ -26,9 +27,6 @@ from lotus_sched_cli.lotus.types import (
     SectorID,
     SectorRef,
 )
-
-#: A sealer says this when a PreCommit2 found the replica half encoded: only a new PreCommit1 helps.
-REPLICA_SPOILED: Final = "replica is half encoded"
 
 
 class BadResult(ValueError):

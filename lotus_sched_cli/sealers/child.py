@@ -33,6 +33,11 @@ GRACE: Final = 2.0
 LONGEST_LINE: Final = 1 << 16
 #: Bytes of standard output at most: a result; big outputs go by file.
 LONGEST_RESULT: Final = 16 << 20
+#: Seconds after which a look at a disk that hangs is left to die alone, once it was ended.
+PATIENCE: Final = 2.0
+#: What is said of one that the kernel killed for memory.
+STARVED: Final = "killed by the kernel because memory ran out"
+MORE_MEMORY: Final = "give it more, or fewer tasks at once"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CHUNK: Final = 1 << 20
 
@@ -108,9 +113,7 @@ def killed(ended: Ended) -> str:
     number = -ended.code
     spent = took(ended.usage)
     if ended.starved and number == signal.SIGKILL:
-        return (
-            f"was killed by the kernel because memory ran out ({spent}); give it more, or fewer tasks at once"
-        )
+        return f"was {STARVED} ({spent}); {MORE_MEMORY}"
     if number == signal.SIGKILL:
         return f"was killed from outside ({spent})"
     known = number in {s.value for s in signal.Signals}

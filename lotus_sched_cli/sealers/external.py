@@ -266,7 +266,7 @@ class _End(msgspec.Struct):
 def _hint(code: int, starved: bool) -> str:
     """What lies behind an end of the shell or of the command."""
     if starved and code in (-signal.SIGKILL, 128 + signal.SIGKILL):
-        return ": killed by the kernel because memory ran out; give it more, or fewer tasks at once"
+        return f": {child.STARVED}; {child.MORE_MEMORY}"
     return _SHELLS.get(code, "")
 
 

@@ -22,7 +22,15 @@ from lotus_sched_cli.core.tasks import FileType, TaskType
 from lotus_sched_cli.lotus import logs
 from lotus_sched_cli.lotus.errors import shortened
 from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader, Reader
-from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorID, SectorRef
+from lotus_sched_cli.lotus.types import (
+    REPLICA_SPOILED,
+    Cid,
+    PieceInfo,
+    Range,
+    SectorCids,
+    SectorID,
+    SectorRef,
+)
 from lotus_sched_cli.storage.errors import StorageError
 from lotus_sched_cli.storage.partial import PartialFile, padded
 
@@ -53,16 +61,12 @@ TASKS: Final = frozenset(
 _CALL_CODES: Final = {prover.NO_PARAMETERS: 100, prover.NO_SPACE: 102}
 #: Characters of an error that are kept: some of the library's show the whole document that they could not read.
 LONGEST_ERROR: Final = 4000
-#: Seconds that the look for parameters at the start may take. It reads a few bytes, but of a disk that may hang; and seconds
-#: after which what was ended for that is left to die alone.
+#: Seconds that the look for parameters at the start may take. It reads a few bytes, but of a disk that may hang.
 LONGEST_LOOK: Final = 30.0
-_PATIENCE: Final = 2.0
 #: What becomes of words that the program cannot have said.
 _NOT_THEIRS: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 #: No second or byte count is so large; beyond lie those that JSON can say and the wire cannot.
 _MOST: Final = 1 << 53
-#: The text by which a miner knows that only a new PreCommit1 helps.
-SPOILED: Final = "replica is half encoded"
 #: Folder beside ``sealed`` and ``cache`` of a path, in which unsealing has its labels.
 SCRATCH: Final = "unsealing"
 
@@ -99,7 +103,7 @@ class ProofsSealer:
         """
         job = Job("start", TaskType.COMMIT2, SectorRef(SectorID(), proof))
         try:
-            await self._run(job, "params", {"ProofType": proof}, limit=LONGEST_LOOK, patience=_PATIENCE)
+            await self._run(job, "params", {"ProofType": proof}, limit=LONGEST_LOOK, patience=child.PATIENCE)
         except child.TookTooLongError:
             folder = self._environment(job).get(prover.PARAMETERS, prover.FIELD_PARAMETERS)
             log.warn(
@@ -311,7 +315,7 @@ def _result(job: Job, ended: child.Ended) -> dict[str, Any]:
     except _NOT_THEIRS:
         raise SealError(f"{what}: {prover.PROGRAM} ended with exit code {ended.code} and no result") from None
     if ended.code == prover.REPLICA_TOUCHED:
-        text = f"{SPOILED}: {text}"
+        text = f"{REPLICA_SPOILED}: {text}"
     if ended.code:
         raise SealError(f"{what}: {shortened(text, LONGEST_ERROR)}", _CALL_CODES.get(ended.code, 0))
     if not isinstance(result, dict):

@@ -21,10 +21,8 @@ from lotus_sched_cli.lotus.types import PieceInfo, SectorRef
 from . import child, prover
 from .base import Job, SealError
 
-#: Seconds that checking one proof may take: about one, but the key's disk may hang; and seconds after which what was ended
-#: for that is left to die alone.
+#: Seconds that checking one proof may take: about one, but the key's disk may hang.
 LONGEST_CHECK: Final = 300.0
-_PATIENCE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +114,7 @@ class RealVerifier:
                 argv,
                 env=prover.environment(self._environ, sector_size(proof_type)),
                 limit=LONGEST_CHECK,
-                patience=_PATIENCE,
+                patience=child.PATIENCE,
                 stdin=BytesReader(json.dumps(request).encode()),
             )
         except child.TookTooLongError:

@@ -14,10 +14,18 @@ from proofs.conftest import program_path  # noqa: F401 - a fixture
 from lotus_sched_cli.core.tasks import FileType, SectorId, TaskType
 from lotus_sched_cli.lotus import cids
 from lotus_sched_cli.lotus.rpc.streams import BytesReader, NullReader
-from lotus_sched_cli.lotus.types import Cid, PieceInfo, Range, SectorCids, SectorID, SectorRef
+from lotus_sched_cli.lotus.types import (
+    REPLICA_SPOILED,
+    Cid,
+    PieceInfo,
+    Range,
+    SectorCids,
+    SectorID,
+    SectorRef,
+)
 from lotus_sched_cli.sealers import poseidon
 from lotus_sched_cli.sealers.base import Job, SealError, Usage
-from lotus_sched_cli.sealers.proofs import SPOILED, TASKS, ProofsSealer
+from lotus_sched_cli.sealers.proofs import TASKS, ProofsSealer
 from lotus_sched_cli.sealers.verify import RealVerifier, SealClaim, VerifyError
 from lotus_sched_cli.storage.partial import PartialFile
 
@@ -113,7 +121,7 @@ async def test_a_second_precommit2_with_other_input_sends_the_sector_back(sector
     piece = await sector.add()
     out = await sector.pc1(piece)
     assert await sector.pc2(out) == await sector.pc2(out), "asked again, it answers again"
-    with pytest.raises(SealError, match=SPOILED) as refused:
+    with pytest.raises(SealError, match=REPLICA_SPOILED) as refused:
         await sector.pc2(out.replace(b'"registered_proof"', b' "registered_proof"'))
     assert refused.value.code == 0
 

@@ -94,7 +94,7 @@ async def test_a_look_for_parameters_that_hangs_leaves_c2_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stuck: bool
 ) -> None:
     monkeypatch.setattr(proofs, "LONGEST_LOOK", 2.0)
-    monkeypatch.setattr(proofs, "_PATIENCE", 0.2)
+    monkeypatch.setattr(child, "PATIENCE", 0.2)
     # What reads a disk that hangs gets no signal before the disk answers.
     if stuck:
         monkeypatch.setattr(child, "end_session", lambda session: None)
