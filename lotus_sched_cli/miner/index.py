@@ -116,7 +116,7 @@ class SectorIndex(FileTable):
             away.worker_id = away.worker_id or one.worker_id
             away.can_store |= one.can_store
             of = away.doomed if one.doomed else away.files
-            of[one.sector] = of.get(one.sector, FileType.NONE) | one.type
+            _more(of, one.sector, one.type)
         for sector, on in self._sectors.items():
             for files in on:
                 if files.path_id in self.paths:
@@ -360,7 +360,7 @@ class SectorIndex(FileTable):
         """These are to be removed, there or on a detached path; the scheduler does not hear of them any more."""
         writes.doom(path_id, sector, types)
         if (away := self.away.get(path_id)) is not None:
-            away.doomed[sector] = away.doomed.get(sector, FileType.NONE) | types
+            _more(away.doomed, sector, types)
             _less(away.files, sector, types)
         elif path_id in self.paths:
             self._doom(path_id, sector, types)
@@ -422,6 +422,10 @@ class SectorIndex(FileTable):
             return next(iter(path.owners))
         makers = path.owners & self.makers(sector)
         return next(iter(makers)) if len(makers) == 1 else None
+
+
+def _more(of: dict[SectorId, FileType], sector: SectorId, types: FileType) -> None:
+    of[sector] = of.get(sector, FileType.NONE) | types
 
 
 def _less(of: dict[SectorId, FileType], sector: SectorId, types: FileType) -> None:

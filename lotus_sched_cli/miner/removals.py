@@ -101,7 +101,7 @@ class Removals:
             self._doom(writes, row.sector, self._listed(row.sector, FileType.UNSEALED))
         elif row.type is TaskType.FETCH:
             for one in row.files.each():
-                if self._stored(row.sector, one):
+                if self._copies_stored(row.sector, one):
                     self._doom(
                         writes, row.sector, [f for f in self._listed(row.sector, one) if not self._long(f[0])]
                     )
@@ -244,11 +244,8 @@ class Removals:
             return True
         return any(away.files.get(sector, FileType.NONE) & one for away in self._index.away.values())
 
-    def _stored(self, sector: SectorId, one: FileType) -> bool:
-        """Whether a copy that counts lies on a path for storage, and was declared since this miner started."""
-        return bool(self._copies_stored(sector, one))
-
     def _copies_stored(self, sector: SectorId, one: FileType) -> list[Files]:
+        """Copies that count, on paths for storage, declared since this miner started."""
         return [
             files
             for files in self._index.on(sector)

@@ -124,7 +124,7 @@ class Writes:
     def doom(self, path_id: str, sector: SectorId, types: FileType) -> None:
         """These are to be removed from there; they are declared no more."""
         for one in types.each():
-            key = {"p": path_id, "m": sector.miner, "n": sector.number, "t": int(one)}
+            key = _file(path_id, sector, one)
             self._add(_DECLARED_DROP, **key)
             self._add(_UNCOUNTED_DROP, **key)
             self._add(
@@ -145,14 +145,14 @@ class Writes:
     def count(self, path_id: str, sector: SectorId, types: FileType) -> None:
         """These do not lie there uncounted any more: they are gone, or they count."""
         for one in types.each():
-            self._add(_UNCOUNTED_DROP, p=path_id, m=sector.miner, n=sector.number, t=int(one))
+            self._add(_UNCOUNTED_DROP, **_file(path_id, sector, one))
 
     def declare(
         self, path_id: str, sector: SectorId, types: FileType, *, primary: bool, by: str | None
     ) -> None:
         """Files lie on a path: each single type in ``types`` gets (or replaces) its row."""
         for one in types.each():
-            self._add(_DECLARED_DROP, p=path_id, m=sector.miner, n=sector.number, t=int(one))
+            self._add(_DECLARED_DROP, **_file(path_id, sector, one))
             self._add(
                 _DECLARED_NEW,
                 path_id=path_id,
@@ -165,7 +165,7 @@ class Writes:
 
     def undeclare(self, path_id: str, sector: SectorId, types: FileType) -> None:
         for one in types.each():
-            self._add(_DECLARED_DROP, p=path_id, m=sector.miner, n=sector.number, t=int(one))
+            self._add(_DECLARED_DROP, **_file(path_id, sector, one))
 
     # -- workers -----------------------------------------------------------------------------------------------------
 
@@ -190,6 +190,11 @@ class Writes:
 
     def new_message(self, row: MessageRow) -> None:
         self._add(_MESSAGE_NEW, **{name: getattr(row, name) for name in MessageRow.__slots__})
+
+
+def _file(path_id: str, sector: SectorId, one: FileType) -> dict[str, Any]:
+    """The key of one file of a sector on a path."""
+    return {"p": path_id, "m": sector.miner, "n": sector.number, "t": int(one)}
 
 
 def _sector(row: SectorRow) -> dict[str, Any]:
