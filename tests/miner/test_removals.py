@@ -165,11 +165,16 @@ async def test_files_of_a_removed_sector_are_deleted_when_their_worker_is_back(f
     assert await farm.store.declarations() == []
 
 
-async def test_a_restart_of_the_miner_forgets_no_removal(farm: Farm) -> None:
+async def removed_while_away(farm: Farm) -> None:
+    """The sector is removed while the worker that has its files does not answer."""
     await farm.joins(SEALING, REPLICA)
     farm.present.clear()
     farm.state = State.REMOVED
     await farm.removals.removed(SECTOR)
+
+
+async def test_a_restart_of_the_miner_forgets_no_removal(farm: Farm) -> None:
+    await removed_while_away(farm)
     again = await farm.again()
     await again.joins(SEALING, REPLICA)
     assert [types for types, _, _ in again.deleted] == [SEALED, CACHE]
@@ -177,10 +182,7 @@ async def test_a_restart_of_the_miner_forgets_no_removal(farm: Farm) -> None:
 
 
 async def test_what_is_not_there_any_more_is_forgotten_when_its_worker_is_back(farm: Farm) -> None:
-    await farm.joins(SEALING, REPLICA)
-    farm.present.clear()
-    farm.state = State.REMOVED
-    await farm.removals.removed(SECTOR)
+    await removed_while_away(farm)
     again = await farm.again()
     await again.joins(SEALING, FileType.NONE)
     assert again.deleted == [] and again.index.on(SECTOR) == () and await farm.store.uncounted() == []
@@ -283,10 +285,7 @@ async def test_what_the_sector_is_to_make_anew_is_spared(farm: Farm) -> None:
 
 
 async def test_a_removed_sector_that_was_forced_back_keeps_its_files(farm: Farm) -> None:
-    await farm.joins(SEALING, REPLICA)
-    farm.present.clear()
-    farm.state = State.REMOVED
-    await farm.removals.removed(SECTOR)
+    await removed_while_away(farm)
     farm.state = State.PROVING
     await farm.joins(SEALING, REPLICA)
     assert farm.deleted == [] and farm.counts(REPLICA) == [SEALING], "they are the only copy"
@@ -328,10 +327,7 @@ async def test_files_that_were_doomed_after_the_new_task_was_stored_are_spared_i
 
 
 async def test_nothing_is_deleted_while_the_sector_has_a_task(farm: Farm) -> None:
-    await farm.joins(SEALING, REPLICA)
-    farm.present.clear()
-    farm.state = State.REMOVED
-    await farm.removals.removed(SECTOR)
+    await removed_while_away(farm)
     farm.busy.add(SECTOR)
     await farm.joins(SEALING, REPLICA)
     assert farm.deleted == []
@@ -362,10 +358,7 @@ async def test_thousands_of_removed_sectors_are_deleted_a_few_at_once(farm: Farm
 
 
 async def test_a_task_waits_for_a_deletion_under_way(farm: Farm) -> None:
-    await farm.joins(SEALING, REPLICA)
-    farm.present.clear()
-    farm.state = State.REMOVED
-    await farm.removals.removed(SECTOR)
+    await removed_while_away(farm)
     farm.present.add("sealer")
     farm.held = asyncio.Event()
     farm.removals.deliver()
@@ -425,10 +418,7 @@ async def test_an_attach_that_could_not_be_stored_dooms_nothing(
 
 
 async def test_a_path_that_is_gone_for_good_takes_its_removals_along(farm: Farm) -> None:
-    await farm.joins(SEALING, REPLICA)
-    farm.present.clear()
-    farm.state = State.REMOVED
-    await farm.removals.removed(SECTOR)
+    await removed_while_away(farm)
     await farm.index.remove_path(SEALING)
     assert await farm.store.uncounted() == [] and farm.index.on(SECTOR) == ()
 

@@ -188,14 +188,19 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(tmp_path: Path) ->
     assert script.get_current_head() == schema.HEAD
 
 
-async def test_a_store_of_the_first_version_gets_the_new_table_and_keeps_its_rows(tmp_path: Path) -> None:
-    path = tmp_path / "miner.db"
+async def of_the_first_version(folder: Path) -> Path:
+    path = folder / "miner.db"
     store = await Store.open(path)
     await store.set_meta("actor", "t01000")
     await store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE uncounted")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    return path
+
+
+async def test_a_store_of_the_first_version_gets_the_new_table_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = await of_the_first_version(tmp_path)
     store = await Store.open(path)
     assert await store.meta("actor") == "t01000" and await store.uncounted() == []
     await store.close()
@@ -204,13 +209,7 @@ async def test_a_store_of_the_first_version_gets_the_new_table_and_keeps_its_row
 async def test_a_step_to_a_new_version_that_breaks_off_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "miner.db"
-    store = await Store.open(path)
-    await store.set_meta("actor", "t01000")
-    await store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE uncounted")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    path = await of_the_first_version(tmp_path)
 
     def full(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
